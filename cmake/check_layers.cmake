@@ -1,0 +1,13 @@
+# Fails when a file of src/ROOM includes "other_room/..." with other_room neither ROOM nor in DEPS.
+cmake_minimum_required(VERSION 3.25)
+file(GLOB_RECURSE files ${SRC}/${ROOM}/*.h ${SRC}/${ROOM}/*.cpp ${SRC}/${ROOM}/*.cu)
+set(bad 0)
+foreach(file IN LISTS files)
+  file(STRINGS ${file} includes REGEX "^#include \"")
+  foreach(line IN LISTS includes)
+    string(REGEX REPLACE "^#include \"([^/\"]*)/.*" "\\1" room "${line}")
+    if(NOT room STREQUAL ROOM AND NOT room STREQUAL "tutti" AND NOT room IN_LIST DEPS)
+      message(SEND_ERROR "${file}: ${line}: ${ROOM} may include only: ${ROOM} ${DEPS}")
+    endif()
+  endforeach()
+endforeach()

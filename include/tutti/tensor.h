@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "tutti/dtype.h"
+
+namespace tutti {
+
+/// A short list of extents or strides, kept inline: at most kMaxRank numbers.
+class Dims {
+ public:
+  static constexpr int kMaxRank = 8;
+
+  Dims() = default;
+  Dims(std::initializer_list<int64_t> values) : Dims(std::span(values.begin(), values.size())) {}
+  /// Throws invalid_argument when there are more than kMaxRank values.
+  explicit Dims(std::span<const int64_t> values);
+  /// `rank` times `value`.
+  static Dims filled(int rank, int64_t value);
+
+  int rank() const { return rank_; }
+  bool empty() const { return rank_ == 0; }
+  int64_t& operator[](int i) { return values_[i]; }
+  int64_t operator[](int i) const { return values_[i]; }
+  int64_t* begin() { return values_; }
+  int64_t* end() { return values_ + rank_; }
+  const int64_t* begin() const { return values_; }
+  const int64_t* end() const { return values_ + rank_; }
+  int64_t back() const { return values_[rank_ - 1]; }
+  operator std::span<const int64_t>() const { return {values_, static_cast<size_t>(rank_)}; }
+
+  /// Throws invalid_argument when the list is full.
+  void push_back(int64_t value);
+  void insert(int at, int64_t value);
+  void erase(int at);
+
+  friend bool operator==(const Dims& a, const Dims& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  int64_t values_[kMaxRank] = {};
+  int rank_ = 0;
+};
+
+/// "[2, 77]"
+std::string to_string(const Dims& dims);
+
+/// Product of the extents; 1 for rank 0.
+int64_t elements(const Dims& shape);
+
+/// Row-major strides in elements.
+Dims contiguous_strides(const Dims& shape);
+
+/// A strided array in host memory. Copies share the memory; `owner` keeps it alive, when there is one.
+struct Tensor {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  Dims shape;
+  Dims strides;  ///< in elements; may be 0 (broadcast) or negative
+  std::shared_ptr<void> owner;
+
+  /// Owned, contiguous, zero-filled, aligned to 64 bytes.
+  static Tensor zeros(DType dtype, const Dims& shape);
+  /// Borrows contiguous memory that must outlive the tensor.
+  static Tensor borrow(void* data, DType dtype, const Dims& shape);
+
+  int rank() const { return shape.rank(); }
+  int64_t elements() const { return tutti::elements(shape); }
+  /// Row-major without gaps. Extents of 1 may have any stride.
+  bool is_contiguous() const;
+  /// Bytes of a contiguous tensor of this type and shape.
+  size_t bytes() const { return static_cast<size_t>(elements()) * size_of(dtype); }
+
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+/// An owned, contiguous tensor with the same elements.
+Tensor contiguous(const Tensor& tensor);
+
+/// An owned, contiguous tensor of another element type, converted as PyTorch's `Tensor.to` does.
+Tensor cast(const Tensor& tensor, DType dtype);
+
+/// "f32[2, 77]"
+std::string describe(DType dtype, const Dims& shape);
+
+}  // namespace tutti
