@@ -52,9 +52,11 @@ constexpr float unpack_float(uint32_t bits) {
   if (exponent == kExponentMask && (kHasInf || mantissa == (1u << kMantissa) - 1)) {
     return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << (23 - kMantissa)));
   }
+  if (exponent == 0 && kBias == 127)
+    return std::bit_cast<float>(sign | (mantissa << (23 - kMantissa)));
   if (exponent == 0) {
     const float value = static_cast<float>(mantissa) *
-                        std::bit_cast<float>(static_cast<uint32_t>(127 + 1 - kBias - kMantissa) << 23);
+                        std::bit_cast<float>(static_cast<uint32_t>((127 + 1 - kBias - kMantissa) & 255) << 23);
     return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
   }
   return std::bit_cast<float>(sign | ((exponent + 127 - kBias) << 23) |
