@@ -1,6 +1,7 @@
 # tutti_module(name DEPS rooms...): the room src/<name> as a static library tutti_<name>, its
 # x_test.cpp files as the test program tutti_<name>_test, and the test layers.<name>, which fails
-# when a file of the room includes a room that is not in DEPS.
+# when a file of the room includes a room that is not in DEPS. Test programs find files by the macro
+# TUTTI_SOURCE_DIR, through core/test_data.h.
 #
 # A file x_isa.cpp is compiled once for each instruction set in TUTTI_ISAS; inside it the macro
 # TUTTI_ISA names the one at hand, and its code lives in namespace isa_<that>.
@@ -58,6 +59,7 @@ function(tutti_module name)
     if(tests)
       add_executable(tutti_${name}_test ${tests})
       target_link_libraries(tutti_${name}_test PRIVATE tutti_${name} GTest::gtest_main ${ARG_LIBS})
+      target_compile_definitions(tutti_${name}_test PRIVATE TUTTI_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
       gtest_discover_tests(tutti_${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
         PROPERTIES TIMEOUT 120)
     endif()

@@ -16,7 +16,8 @@ namespace tutti {
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   require(fd >= 0, errno == ENOENT ? Errc::not_found : Errc::io, path, ": ", std::strerror(errno));
-  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd, [](const int* f) { ::close(*f); });
+  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd,
+                                                                [](const int* f) { ::close(*f); });
   struct stat status {};
   require(::fstat(fd, &status) == 0, Errc::io, path, ": ", std::strerror(errno));
   require(S_ISREG(status.st_mode), Errc::io, path, ": is no regular file");
@@ -30,8 +31,18 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   return file;
 }
 
+std::shared_ptr<const MappedFile> MappedFile::from_bytes(std::vector<std::byte> bytes,
+                                                         std::string path) {
+  std::shared_ptr<MappedFile> file(new MappedFile);
+  file->path_ = std::move(path);
+  file->owned_ = std::move(bytes);
+  file->size_ = file->owned_.size();
+  if (file->size_ > 0) file->data_ = file->owned_.data();
+  return file;
+}
+
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ != nullptr && owned_.empty()) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 }  // namespace tutti

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace tutti {
 
@@ -13,6 +14,9 @@ class MappedFile {
  public:
   /// Throws not_found when there is no such file, io when it cannot be read or mapped.
   static std::shared_ptr<const MappedFile> open(const std::string& path);
+  /// Bytes in memory that are read as if they were the file `path`.
+  static std::shared_ptr<const MappedFile> from_bytes(std::vector<std::byte> bytes,
+                                                      std::string path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -23,6 +27,7 @@ class MappedFile {
  private:
   MappedFile() = default;
   std::string path_;
+  std::vector<std::byte> owned_;  // empty when mapped
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
 };
