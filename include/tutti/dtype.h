@@ -9,7 +9,20 @@
 namespace tutti {
 
 /// Element type of a tensor. Complex numbers are a trailing dimension of 2.
-enum class DType : uint8_t { f64, f32, f16, bf16, f8_e4m3, f8_e5m2, i64, i32, i16, i8, u8, boolean };
+enum class DType : uint8_t {
+  f64,
+  f32,
+  f16,
+  bf16,
+  f8_e4m3,
+  f8_e5m2,
+  i64,
+  i32,
+  i16,
+  i8,
+  u8,
+  boolean
+};
 
 /// Number of element types; their values are 0 to kDTypeCount - 1.
 inline constexpr int kDTypeCount = 12;

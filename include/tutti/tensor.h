@@ -58,7 +58,8 @@ int64_t elements(const Dims& shape);
 /// Row-major strides in elements.
 Dims contiguous_strides(const Dims& shape);
 
-/// A strided array in host memory. Copies share the memory; `owner` keeps it alive, when there is one.
+/// A strided array in host memory. Copies share the memory; `owner` keeps it alive, when there is
+/// one.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::f32;

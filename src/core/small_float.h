@@ -19,7 +19,8 @@ constexpr uint32_t pack_float(float value) {
   constexpr int kBias = (1 << (kExponent - 1)) - 1;
   constexpr uint32_t kExponentMask = (1u << kExponent) - 1;
   constexpr uint32_t kInf = kExponentMask << kMantissa;
-  constexpr uint32_t kNan = kHasInf ? kInf | (1u << (kMantissa - 1)) : kInf | ((1u << kMantissa) - 1);
+  constexpr uint32_t kNan =
+      kHasInf ? kInf | (1u << (kMantissa - 1)) : kInf | ((1u << kMantissa) - 1);
   constexpr uint32_t kMax = kHasInf ? kInf - 1 : kNan - 1;
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 31) << (kExponent + kMantissa);
@@ -36,8 +37,7 @@ constexpr uint32_t pack_float(float value) {
   const uint32_t rest = mantissa & ((1u << shift) - 1);
   if (rest > half || (rest == half && (rounded & 1u))) ++rounded;
   const uint32_t packed =
-      exponent <= 0 ? rounded
-                    : (static_cast<uint32_t>(exponent - 1) << kMantissa) + rounded;
+      exponent <= 0 ? rounded : (static_cast<uint32_t>(exponent - 1) << kMantissa) + rounded;
   if (packed > kMax) return sign | (kHasInf ? kInf : kNan);
   return sign | packed;
 }
@@ -55,8 +55,9 @@ constexpr float unpack_float(uint32_t bits) {
   if (exponent == 0 && kBias == 127)
     return std::bit_cast<float>(sign | (mantissa << (23 - kMantissa)));
   if (exponent == 0) {
-    const float value = static_cast<float>(mantissa) *
-                        std::bit_cast<float>(static_cast<uint32_t>((127 + 1 - kBias - kMantissa) & 255) << 23);
+    const float value =
+        static_cast<float>(mantissa) *
+        std::bit_cast<float>(static_cast<uint32_t>((127 + 1 - kBias - kMantissa) & 255) << 23);
     return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
   }
   return std::bit_cast<float>(sign | ((exponent + 127 - kBias) << 23) |

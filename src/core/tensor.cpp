@@ -13,8 +13,8 @@
 namespace tutti {
 
 Dims::Dims(std::span<const int64_t> values) {
-  require_argument(values.size() <= kMaxRank, "a shape of ", values.size(),
-                   " dimensions; at most ", kMaxRank, " are supported");
+  require_argument(values.size() <= kMaxRank, "a shape of ", values.size(), " dimensions; at most ",
+                   kMaxRank, " are supported");
   for (int64_t value : values) values_[rank_++] = value;
 }
 

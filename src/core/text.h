@@ -24,10 +24,9 @@ void append_text(std::string& out, T value) {
   out += std::to_string(value);
 }
 template <class T>
-  requires requires(const T& value) { std::string_view(to_string(value)); }
-void append_text(std::string& out, const T& value) {
-  out += to_string(value);
-}
+requires(!std::is_arithmetic_v<T> &&
+         requires(const T& value) { std::string_view(to_string(value)); })
+void append_text(std::string& out, const T& value) { out += to_string(value); }
 
 /// All parts as text, one after the other.
 template <class... Parts>
