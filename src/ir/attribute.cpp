@@ -45,6 +45,10 @@ std::string attribute_text(const std::vector<int64_t>& value) {
   return "[" + join_list(value) + "]";
 }
 
+std::string attribute_text(const std::vector<double>& value) {
+  return "[" + join_list(value) + "]";
+}
+
 std::string attribute_text(const std::string& value) {
   std::string text = "\"";
   for (char c : value) {
@@ -114,7 +118,10 @@ bool parse_attribute(std::string_view text, Dim& value) {
   }
 }
 
-bool parse_attribute(std::string_view text, Shape& value) {
+namespace {
+
+template <class T>
+bool parse_list(std::string_view text, std::vector<T>& value) {
   const auto items = list_items(text);
   if (!items) return false;
   value.clear();
@@ -123,13 +130,14 @@ bool parse_attribute(std::string_view text, Shape& value) {
   return true;
 }
 
+}  // namespace
+
+bool parse_attribute(std::string_view text, Shape& value) { return parse_list(text, value); }
 bool parse_attribute(std::string_view text, std::vector<int64_t>& value) {
-  const auto items = list_items(text);
-  if (!items) return false;
-  value.clear();
-  for (std::string_view item : *items)
-    if (!parse_attribute(item, value.emplace_back())) return false;
-  return true;
+  return parse_list(text, value);
+}
+bool parse_attribute(std::string_view text, std::vector<double>& value) {
+  return parse_list(text, value);
 }
 
 bool parse_attribute(std::string_view text, Tensor& value) {

@@ -25,6 +25,7 @@ std::string attribute_text(DType value);
 std::string attribute_text(const Dim& value);
 std::string attribute_text(const Shape& value);
 std::string attribute_text(const std::vector<int64_t>& value);
+std::string attribute_text(const std::vector<double>& value);
 std::string attribute_text(const Tensor& value);
 template <class T>
 std::string attribute_text(const std::optional<T>& value) {
@@ -40,6 +41,7 @@ bool parse_attribute(std::string_view text, DType& value);
 bool parse_attribute(std::string_view text, Dim& value);
 bool parse_attribute(std::string_view text, Shape& value);
 bool parse_attribute(std::string_view text, std::vector<int64_t>& value);
+bool parse_attribute(std::string_view text, std::vector<double>& value);
 bool parse_attribute(std::string_view text, Tensor& value);
 template <class T>
 bool parse_attribute(std::string_view text, std::optional<T>& value) {
