@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace tutti {
+
+/// How a network is compiled.
+struct CompileOptions {
+  bool fuse = true;               ///< off: every operator is a step of its own
+  std::string matmul;             ///< implementation of matrix products: "", own, onednn, plain
+  int threads = 1;                ///< that the plan is tuned for; any number runs it
+  std::vector<std::string> held;  ///< inputs that rarely change
+};
+
+/// Compiles function `run` of the program's graph for these symbol values.
+///
+/// May add derived residents and their computation to the graph's function `init`; existing ones
+/// are shared with the plans made before. Throws what inference throws.
+Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOptions& options);
+
+/// Runs `init` for the derived residents that have no bytes yet.
+void compute_derived(Program& program);
+
+}  // namespace tutti

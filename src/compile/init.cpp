@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <map>
+
+#include "compile/pass.h"
+#include "device/cpu/pool.h"
+#include "ops/constant.h"
+#include "ops/interpret.h"
+#include "ops/view_layout.h"
+
+namespace tutti {
+namespace {
+
+// A text that is equal for equal computations: names a derived resident.
+std::string expression(const Graph& graph, const Function& f, ValueId id) {
+  const Value& value = f.value(id);
+  if (value.resident != kNone) return graph.residents[static_cast<size_t>(value.resident)].name;
+  const Node& node = *f.producer(id);
+  std::string text(node.op.name());
+  text += '(';
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    text += (i ? ", " : "") + expression(graph, f, node.inputs[i]);
+  for (const auto& [key, attribute] : node.op.attributes()) text += "; " + key + "=" + attribute;
+  for (size_t i = 1; i < node.outputs.size(); ++i)
+    if (node.outputs[i] == id) text += "; #" + std::to_string(i);
+  return text + ')';
+}
+
+Function& init_function(Graph& graph) {
+  for (Function& function : graph.functions)
+    if (function.name == "init") return function;
+  graph.functions.push_back({.name = "init"});
+  return graph.functions.back();
+}
+
+// Copies the computation of `id` into `init`; values already there are shared.
+class Mover {
+ public:
+  Mover(Graph& graph, const Function& f) : graph_(graph), f_(f), init_(init_function(graph)) {}
+
+  ResidentId derive(ValueId id) {
+    std::string name = expression(graph_, f_, id);
+    const ResidentId known = graph_.find_resident(name);
+    if (known != kNone) return known;
+    const ResidentId made = graph_.add_resident({name, f_.type(id), Resident::Kind::derived, {}});
+    init_.updates.push_back({made, copy(id)});
+    return made;
+  }
+
+ private:
+  ValueId copy(ValueId id) {
+    auto [at, added] = copied_.try_emplace(id, kNone);
+    if (!added) return at->second;
+    const Value& value = f_.value(id);
+    if (value.resident != kNone)
+      return copied_[id] = init_.read(value.resident, value.name, value.type);
+    const Node& node = *f_.producer(id);
+    std::vector<ValueId> inputs;
+    for (ValueId in : node.inputs) inputs.push_back(copy(in));
+    const auto outputs = init_.add(node.op, inputs, {}, node.scope);
+    for (size_t i = 0; i < outputs.size(); ++i) copied_[node.outputs[i]] = outputs[i];
+    return copied_[id];
+  }
+
+  Graph& graph_;
+  const Function& f_;
+  Function& init_;
+  std::map<ValueId, ValueId> copied_;
+};
+
+}  // namespace
+
+bool split_init(Compilation& c) {
+  Function& f = c.function;
+  Graph& graph = c.program.graph;
+  std::vector<bool> fixed(f.values.size()), computed(f.values.size());
+  for (size_t i = 0; i < f.values.size(); ++i) {
+    const ResidentId resident = f.values[i].resident;
+    fixed[i] = resident != kNone &&
+               graph.residents[static_cast<size_t>(resident)].kind != Resident::Kind::carried;
+  }
+  for (const Node& node : f.nodes) {
+    bool all = !node.inputs.empty(), work = !is_view(node.op);
+    for (ValueId id : node.inputs) {
+      const Node* from = f.producer(id);
+      all = all && (fixed[static_cast<size_t>(id)] || (from && from->op.as<Constant>()));
+      work = work || computed[static_cast<size_t>(id)];
+    }
+    for (ValueId id : node.outputs) {
+      fixed[static_cast<size_t>(id)] = all;
+      computed[static_cast<size_t>(id)] = all && work;
+    }
+  }
+  // Derive what is computed and used by something that is not; views of it stay behind, free.
+  const Function before = f;
+  Mover mover(graph, before);
+  bool changed = false;
+  auto derived = [&](ValueId id) {
+    const Node* node = before.producer(id);
+    if (node == nullptr || !computed[static_cast<size_t>(id)] || is_view(node->op)) return id;
+    const ResidentId resident = mover.derive(id);
+    changed = true;
+    return f.read(resident, graph.residents[static_cast<size_t>(resident)].name, before.type(id));
+  };
+  for (size_t n = 0; n < f.nodes.size(); ++n) {
+    const Node& old = before.nodes[n];
+    if (computed[static_cast<size_t>(old.outputs[0])] && !is_view(old.op)) continue;
+    for (size_t i = 0; i < old.inputs.size(); ++i) f.nodes[n].inputs[i] = derived(old.inputs[i]);
+  }
+  for (Output& output : f.outputs)
+    if (output.value != kNone) output.value = derived(output.value);
+  for (Update& update : f.updates) update.value = derived(update.value);
+  return changed;
+}
+
+void compute_derived(Program& program) {
+  Graph& graph = program.graph;
+  bool missing = false;
+  for (const Resident& resident : graph.residents)
+    missing = missing || (resident.kind == Resident::Kind::derived && !resident.data.data);
+  if (!missing) return;
+  cpu::Pool pool(cpu::usable_cores());
+  std::vector<Tensor> residents;
+  for (const Resident& resident : graph.residents) residents.push_back(resident.data);
+  const std::vector<Tensor> updates =
+      interpret(graph.function("init"), {}, residents, pool).updates;
+  const Function& init = graph.function("init");
+  for (size_t i = 0; i < init.updates.size(); ++i)
+    graph.residents[static_cast<size_t>(init.updates[i].resident)].data = updates[i];
+}
+
+}  // namespace tutti

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "compile/compile.h"
+
+namespace tutti {
+
+/// What passes work on: the concrete function being compiled, and the program it belongs to.
+struct Compilation {
+  Program& program;
+  Function function;
+  const CompileOptions& options;
+};
+
+/// A rewrite of the function; `run` says whether it changed anything.
+struct Pass {
+  std::string_view name;
+  bool (*run)(Compilation& c);
+};
+
+/// The passes in order.
+std::span<const Pass> pipeline();
+
+/// Runs all passes; removes dead nodes after each, and verifies in debug builds and tests.
+void run_pipeline(Compilation& c);
+
+// The passes, one file each.
+bool simplify(Compilation& c);        // casts to the same type, reshapes to the same shape, x * 1
+bool fold_constants(Compilation& c);  // what depends on no input is computed
+bool split_init(Compilation& c);      // what depends on weights alone moves to `init`
+
+/// Turns the function into steps on memory.
+Plan place(Compilation& c);
+
+}  // namespace tutti

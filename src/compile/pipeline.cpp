@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compile/pass.h"
+#include "core/log.h"
+
+namespace tutti {
+
+std::span<const Pass> pipeline() {
+  static constexpr Pass kPasses[] = {
+      {"simplify", simplify},
+      {"fold_constants", fold_constants},
+      {"split_init", split_init},
+  };
+  return kPasses;
+}
+
+void run_pipeline(Compilation& c) {
+  c.function.remove_dead();
+  for (const Pass& pass : pipeline()) {
+    if (!pass.run(c)) continue;
+    c.function.remove_dead();
+    log(LogLevel::debug, "pass ", pass.name, ": ", c.function.nodes.size(), " nodes");
+  }
+}
+
+}  // namespace tutti

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "device/cpu/pool.h"
+#include "plan/plan.h"
+
+namespace tutti::runtime {
+
+/// When a step ran: seconds since the start of its run.
+struct StepTime {
+  const Step* step;
+  double start, end;
+};
+
+/// The activations and state of one caller: walks the steps of a plan.
+///
+/// Many sessions may share one program; a session serves one caller at a time. After construction
+/// run allocates nothing, infers nothing and looks up no name.
+class Session {
+ public:
+  /// Prepares all plans of the program, which must not change any more. Throws not_found naming a
+  /// weight without bytes.
+  Session(std::shared_ptr<const Program> program, int threads);
+  ~Session();
+
+  /// The plan for these shapes; throws invalid_argument listing the shapes planned.
+  size_t find_plan(std::span<const Dims> input_shapes) const;
+
+  /// Runs a plan. Tensors are contiguous, in the order of the plan's ports, with their types; null
+  /// data of a held input keeps what it was. Absent outputs are ignored.
+  void run(size_t plan, std::span<const Tensor> inputs, std::span<const Tensor> outputs);
+
+  /// The same, and leaves the time of each step in `times`.
+  void profile(size_t plan, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
+               std::vector<StepTime>& times);
+
+  /// The content of a carried resident, which shares the session's memory; throws not_found.
+  Tensor carried(std::string_view name) const;
+  /// Sets a carried resident, or all with an empty name, back to how they started.
+  void reset(std::string_view name = {});
+
+  const Program& program() const { return *program_; }
+  /// Bytes of activations, workspace and state.
+  size_t bytes() const;
+
+ private:
+  struct Runner;
+
+  void make_residents();
+  void make_runner(const Plan& plan, size_t& workspace_bytes);
+  bool begin(Runner& runner, std::span<const Tensor> inputs, std::span<const Tensor> outputs);
+
+  std::shared_ptr<const Program> program_;
+  cpu::Pool pool_;
+  std::vector<Tensor> residents_;  // by ResidentId
+  Tensor arena_, workspace_;
+  std::vector<std::unique_ptr<Runner>> runners_;  // by plan
+};
+
+}  // namespace tutti::runtime
