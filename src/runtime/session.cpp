@@ -52,14 +52,23 @@ struct Session::Runner {
     Tensor t{nullptr, operand.dtype, operand.shape, operand.strides, nullptr};
     const auto index = static_cast<size_t>(operand.index);
     switch (operand.place) {
-      case Place::arena: t.data = at(arena, operand.offset); break;
-      case Place::held: t.data = at(held, operand.offset); break;
-      case Place::resident: t.data = at(residents[index], operand.offset); break;
-      case Place::constant: t.data = at(plan->constants[index], operand.offset); break;
+      case Place::arena:
+        t.data = at(arena, operand.offset);
+        break;
+      case Place::held:
+        t.data = at(held, operand.offset);
+        break;
+      case Place::resident:
+        t.data = at(residents[index], operand.offset);
+        break;
+      case Place::constant:
+        t.data = at(plan->constants[index], operand.offset);
+        break;
       case Place::input:
         if (plan->inputs[index].held) t.data = at(held_inputs[index], operand.offset);
         break;
-      case Place::output: break;
+      case Place::output:
+        break;
     }
     return t;
   }
@@ -68,8 +77,7 @@ struct Session::Runner {
     const auto index = static_cast<size_t>(operand.index);
     if (operand.place == Place::input && !plan->inputs[index].held)
       inputs.push_back({&target, operand.index, operand.offset});
-    if (operand.place == Place::output)
-      outputs.push_back({&target, operand.index, operand.offset});
+    if (operand.place == Place::output) outputs.push_back({&target, operand.index, operand.offset});
   }
 
   // Copies held inputs that changed; true when `prepare` must run.
@@ -152,8 +160,8 @@ size_t Session::find_plan(std::span<const Dims> shapes) const {
   }
   std::vector<std::string> found;
   for (const Dims& shape : shapes) found.push_back(to_string(shape));
-  fail(Errc::invalid_argument, "no plan for input shapes ", join_list(found), "; planned: ",
-       planned.empty() ? "none" : planned);
+  fail(Errc::invalid_argument, "no plan for input shapes ", join_list(found),
+       "; planned: ", planned.empty() ? "none" : planned);
 }
 
 bool Session::begin(Runner& runner, std::span<const Tensor> inputs,
