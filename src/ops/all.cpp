@@ -1,10 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/all.h"
 
+#include "ops/attention.h"
+#include "ops/gather.h"
+#include "ops/matmul.h"
+
 namespace tutti {
+namespace {
+
+std::vector<OpDef> table() {
+  std::vector<OpDef> ops = {
+      // matrix products, convolution, windows
+      op_def<Matmul>(),
+      op_def<Attention>(),
+
+      // indices
+      op_def<Take>(),
+      op_def<Gather>(),
+      op_def<Index>(),
+  };
+  return ops;
+}
+
+}  // namespace
 
 std::span<const OpDef> all_ops() {
-  static const std::vector<OpDef> kOps = {};
+  static const std::vector<OpDef> kOps = table();
   return kOps;
 }
 

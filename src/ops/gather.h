@@ -20,6 +20,7 @@ struct Take {
     return std::tuple{field("axis", &Take::axis, "the axis indexed")};
   }
   std::vector<TensorType> infer(Types in) const;
+  size_t workspace(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
 
@@ -51,6 +52,7 @@ struct Index {
     return std::tuple{field("axes", &Index::axes, "axes indexed, ascending")};
   }
   std::vector<TensorType> infer(Types in) const;
+  size_t workspace(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
 
