@@ -148,6 +148,8 @@ std::string Json::path() const {
   return path;
 }
 
+const std::string& Json::document_name() const { return document_->name(); }
+
 void Json::fail_here(Errc code, const std::string& what) const {
   const std::string at = path();
   fail(code, document_->name(), ": ", at, at.empty() ? "" : ": ", what);

@@ -55,6 +55,9 @@ class Json {
   /// The keys and indices that lead here: "graph.nodes[3].target".
   std::string path() const;
 
+  /// What messages call the document.
+  const std::string& document_name() const;
+
   /// Throws an Error whose message names this value and goes on with the parts.
   template <class... Parts>
   [[noreturn]] void refuse(Errc code, const Parts&... parts) const {
