@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ir/attribute.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -151,13 +152,12 @@ bool parse_attribute(std::string_view text, Tensor& value) {
       extents.size() > Dims::kMaxRank)
     return false;
   const std::string_view hex = text.substr(colon + 2);
+  const bool empty = std::find(extents.begin(), extents.end(), 0) != extents.end();
   size_t wanted = 2 * size_of(dtype);
-  for (int64_t extent : extents) {
-    if (extent < 0 || (extent > 0 && wanted > hex.size() * 2 / static_cast<size_t>(extent) + 1))
+  for (int64_t extent : extents)
+    if (extent < 0 || __builtin_mul_overflow(wanted, std::max<int64_t>(extent, 1), &wanted))
       return false;
-    wanted *= static_cast<size_t>(extent);
-  }
-  if (wanted != hex.size()) return false;
+  if (hex.size() != (empty ? 0 : wanted)) return false;
   value = Tensor::zeros(dtype, Dims(extents));
   for (size_t i = 0; i < hex.size(); i += 2) {
     const auto [end, error] =

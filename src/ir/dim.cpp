@@ -31,6 +31,14 @@ struct Dim::Terms {
 
 namespace {
 
+// Bounds of an expression, so that a short text cannot ask for much memory.
+constexpr size_t kMaxTerms = 64, kMaxFactors = 32, kMaxAtomText = 2000;
+
+void check_size(bool fits) {
+  require_argument(fits, "a dimension expression is too large: at most ", kMaxTerms, " terms of ",
+                   kMaxFactors, " factors are wanted");
+}
+
 int64_t checked(bool overflow, int64_t value) {
   require_argument(!overflow, "a dimension expression overflows 64 bits");
   return value;
@@ -67,6 +75,8 @@ int64_t apply(char kind, int64_t a, int64_t b) {
 
 Dim Dim::from_terms(Terms terms) {
   std::erase_if(terms.coefficients, [](const auto& term) { return term.second == 0; });
+  check_size(terms.coefficients.size() <= kMaxTerms);
+  for (const auto& [product, factor] : terms.coefficients) checked(factor == INT64_MIN, factor);
   Dim dim;
   if (terms.coefficients.empty()) return dim;
   if (terms.coefficients.size() == 1 && terms.coefficients.begin()->first.empty())
@@ -111,6 +121,7 @@ Dim operator*(const Dim& a, const Dim& b) {
     for (const auto& [y, fy] : right.coefficients) {
       Dim::Product product = x;
       product.insert(product.end(), y.begin(), y.end());
+      check_size(product.size() <= kMaxFactors);
       std::sort(product.begin(), product.end(),
                 [](const auto& p, const auto& q) { return p->text < q->text; });
       int64_t& factor = result.coefficients[product];
@@ -128,6 +139,7 @@ Dim Dim::combine(char kind, const Dim& a, const Dim& b) {
   Atom atom{kind, {}, a, b};
   atom.text = kind == '<' || kind == '>' ? join(name, "(", a, ", ", b, ")")
                                          : join("((", a, ")", name, "(", b, "))");
+  check_size(atom.text.size() <= kMaxAtomText);
   Terms terms;
   terms.coefficients[{std::make_shared<const Atom>(std::move(atom))}] = 1;
   return from_terms(std::move(terms));

@@ -59,6 +59,18 @@ TEST(Dim, RefusesTextThatIsNoExpression) {
     EXPECT_THROW(Dim::parse(text), Error) << text;
 }
 
+TEST(Dim, RefusesExpressionsThatGrowWithoutBound) {
+  Dim product = 1, power = s, quotient = s * s + t;
+  EXPECT_THROW(
+      {
+        for (int i = 0; i < 20; ++i)
+          product = product * (Dim::symbol(join("a", i)) + Dim::symbol(join("b", i)));
+      },
+      Error);
+  EXPECT_THROW(for (int i = 0; i < 1000; ++i) power = power * s, Error);
+  EXPECT_THROW(for (int i = 0; i < 1000; ++i) quotient = floor_div(quotient, 7) + t, Error);
+}
+
 TEST(Dim, OverflowIsAnError) { EXPECT_THROW(Dim(INT64_MAX) * 2, Error); }
 
 }  // namespace

@@ -6,6 +6,18 @@
 
 namespace tutti {
 
+std::string_view to_string(Resident::Kind kind) {
+  switch (kind) {
+    case Resident::Kind::bound:
+      return "bound";
+    case Resident::Kind::derived:
+      return "derived";
+    case Resident::Kind::carried:
+      return "carried";
+  }
+  return "unknown";
+}
+
 const Node* Function::producer(ValueId id) const {
   const int32_t node = value(id).producer;
   return node == kNone ? nullptr : &nodes[static_cast<size_t>(node)];
@@ -26,6 +38,15 @@ ValueId Function::read(ResidentId resident, const std::string& resident_name,
   return static_cast<ValueId>(values.size()) - 1;
 }
 
+std::string Function::new_name(std::string_view hint) {
+  for (;;) {
+    std::string name = join(hint, "_", names_made++);
+    const bool taken = std::any_of(inputs.begin(), inputs.end(),
+                                   [&](ValueId id) { return value(id).name == name; });
+    if (!taken) return name;
+  }
+}
+
 std::vector<ValueId> Function::add(Op op, std::vector<ValueId> operands, std::string_view hint,
                                    std::string scope) {
   std::vector<TensorType> in;
@@ -33,7 +54,7 @@ std::vector<ValueId> Function::add(Op op, std::vector<ValueId> operands, std::st
   std::vector<ValueId> results;
   for (TensorType& out : op.infer(in)) {
     const auto id = static_cast<ValueId>(values.size());
-    values.push_back({join(hint.empty() ? op.name() : hint, "_", id), std::move(out),
+    values.push_back({new_name(hint.empty() ? op.name() : hint), std::move(out),
                       static_cast<int32_t>(nodes.size()), kNone});
     results.push_back(id);
   }

@@ -45,6 +45,9 @@ struct Resident {
   Tensor data;  ///< a view of a mapped file; data.data is null while no bytes are bound
 };
 
+/// "bound", "derived" or "carried".
+std::string_view to_string(Resident::Kind kind);
+
 /// An edge of a function: made by one node, or an input, or a resident read as a value.
 struct Value {
   std::string name;  ///< unique in the function
@@ -83,6 +86,7 @@ struct Function {
   std::vector<ValueId> inputs;
   std::vector<Output> outputs;
   std::vector<Update> updates;
+  int32_t names_made = 0;  ///< by add; a number is never used twice, whatever is removed
 
   const TensorType& type(ValueId id) const { return values[static_cast<size_t>(id)].type; }
   Value& value(ValueId id) { return values[static_cast<size_t>(id)]; }
@@ -93,12 +97,14 @@ struct Function {
   ValueId add_input(std::string name, TensorType type);
   /// The value that reads a resident; made once for each resident.
   ValueId read(ResidentId resident, const std::string& name, const TensorType& type);
-  /// Appends a node with types from inference; the name is made unique with a number.
+  /// Appends a node with types from inference; a number makes the names of its results unique.
   std::vector<ValueId> add(Op op, std::vector<ValueId> inputs, std::string_view name = {},
                            std::string scope = {});
   /// add for an operator of one output.
   ValueId add1(Op op, std::vector<ValueId> inputs, std::string_view name = {},
                std::string scope = {});
+  /// "hint_7", a name that no value has.
+  std::string new_name(std::string_view hint);
   /// Uses `to` wherever `from` is used: operands, outputs, updates.
   void replace(ValueId from, ValueId to);
   /// How often a value is used by nodes, outputs and updates.
