@@ -2,8 +2,10 @@
 #include "ops/all.h"
 
 #include "ops/attention.h"
+#include "ops/conv.h"
 #include "ops/gather.h"
 #include "ops/matmul.h"
+#include "ops/scatter.h"
 
 namespace tutti {
 namespace {
@@ -12,12 +14,16 @@ std::vector<OpDef> table() {
   std::vector<OpDef> ops = {
       // matrix products, convolution, windows
       op_def<Matmul>(),
+      op_def<Conv>(),
       op_def<Attention>(),
 
       // indices
       op_def<Take>(),
       op_def<Gather>(),
       op_def<Index>(),
+      op_def<IndexPut>(),
+      op_def<Scatter>(),
+      op_def<SliceUpdate>(),
   };
   return ops;
 }

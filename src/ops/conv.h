@@ -33,7 +33,6 @@ struct Conv {
         field("output_padding", &Conv::output_padding, "extra extent of y, transposed only")};
   }
   std::vector<TensorType> infer(Types in) const;
-  size_t workspace(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
 

@@ -7,9 +7,13 @@ namespace tutti {
 namespace {
 
 // Where the extents of the indices stand: in place of adjacent axes, else in front.
-size_t place_of_indices(std::span<const int64_t> axes) {
+int place_of_indices(std::span<const int64_t> axes) {
   const bool adjacent = axes.back() - axes.front() + 1 == static_cast<int64_t>(axes.size());
-  return adjacent ? static_cast<size_t>(axes.front()) : 0;
+  return adjacent ? static_cast<int>(axes.front()) : 0;
+}
+
+bool has(std::span<const int64_t> axes, int64_t axis) {
+  return std::find(axes.begin(), axes.end(), axis) != axes.end();
 }
 
 }  // namespace
@@ -17,11 +21,18 @@ size_t place_of_indices(std::span<const int64_t> axes) {
 Shape indexed_shape(const Shape& x, std::span<const int64_t> axes, const Shape& index) {
   Shape shape;
   for (size_t axis = 0; axis < x.size(); ++axis)
-    if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(axis)) == axes.end())
-      shape.push_back(x[axis]);
-  shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(place_of_indices(axes)), index.begin(),
-               index.end());
+    if (!has(axes, static_cast<int64_t>(axis))) shape.push_back(x[axis]);
+  shape.insert(shape.begin() + place_of_indices(axes), index.begin(), index.end());
   return shape;
+}
+
+Dims indexed_dims(const Dims& x, std::span<const int64_t> axes, const Dims& index) {
+  Dims dims;
+  for (int axis = 0; axis < x.rank(); ++axis)
+    if (!has(axes, axis)) dims.push_back(x[axis]);
+  const int place = place_of_indices(axes);
+  for (int axis = 0; axis < index.rank(); ++axis) dims.insert(place + axis, index[axis]);
+  return dims;
 }
 
 Dims broadcast_dims(std::span<const Tensor> tensors) {
@@ -51,12 +62,12 @@ Picks make_picks(std::string_view op, const Tensor& x, std::span<const int64_t> 
   p.x_offsets = static_cast<int64_t*>(workspace);
   p.y_offsets = p.x_offsets + p.picks;
 
-  const int place = static_cast<int>(place_of_indices(axes));
+  const int place = place_of_indices(axes);
   Dims index_strides;
   for (int axis = 0; axis < index.rank(); ++axis) index_strides.push_back(y_strides[place + axis]);
   int free = 0;
   for (int axis = 0; axis < x.rank(); ++axis) {
-    if (std::find(axes.begin(), axes.end(), axis) != axes.end()) continue;
+    if (has(axes, axis)) continue;
     const bool in_front = free < place;
     (in_front ? p.before : p.after).push_back(x.shape[axis]);
     (in_front ? p.x_before : p.x_after).push_back(x.strides[axis]);

@@ -13,6 +13,8 @@ namespace tutti {
 
 /// The shape of x indexed at `axes` by tensors broadcast to `index`.
 Shape indexed_shape(const Shape& x, std::span<const int64_t> axes, const Shape& index);
+/// The same for known extents.
+Dims indexed_dims(const Dims& x, std::span<const int64_t> axes, const Dims& index);
 
 /// The elements of x that index tensors pick, beside a tensor of the shape of indexed_shape.
 ///

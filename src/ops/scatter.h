@@ -7,7 +7,7 @@ namespace tutti {
 
 /// y = x with y[indices] = values (added when accumulate), indices as in Index; values broadcast.
 ///
-/// Inputs: x, values, then one index for each axis listed. Later ones win.
+/// Inputs: x, values, then one index for each axis listed. Later ones win. y may be x in place.
 struct IndexPut {
   std::vector<int64_t> axes;
   bool accumulate = false;
@@ -20,12 +20,14 @@ struct IndexPut {
                       field("accumulate", &IndexPut::accumulate, "adds instead of replacing")};
   }
   std::vector<TensorType> infer(Types in) const;
+  size_t workspace(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
 
 /// y = x with y[index[i][j]][j] = source[i][j] (for axis 0), as PyTorch's scatter.
 ///
-/// Inputs: x, index, source. reduce: none (last wins), sum, prod, max, min, mean.
+/// Inputs: x, index, source. reduce: none (last wins), sum, prod, max, min, mean (integers: rounded
+/// down). Small floats are reduced in f32 and rounded once. y may be x in place.
 struct Scatter {
   int64_t axis = 0;
   std::string reduce = "none";
@@ -41,10 +43,12 @@ struct Scatter {
         field("include_self", &Scatter::include_self, "x takes part in the reduction")};
   }
   std::vector<TensorType> infer(Types in) const;
+  size_t workspace(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
 
 /// y = x with a range of one axis replaced by source: the inverse of Slice. Inputs: x, source.
+/// y may be x in place.
 struct SliceUpdate {
   int64_t axis = 0;
   Dim start = 0;
