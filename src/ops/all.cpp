@@ -2,16 +2,34 @@
 #include "ops/all.h"
 
 #include "ops/attention.h"
+#include "ops/constant.h"
 #include "ops/conv.h"
+#include "ops/elementwise.h"
 #include "ops/gather.h"
 #include "ops/matmul.h"
 #include "ops/scatter.h"
+#include "ops/views.h"
 
 namespace tutti {
 namespace {
 
 std::vector<OpDef> table() {
   std::vector<OpDef> ops = {
+      // elements
+      op_def<Cast>(),
+      op_def<Constant>(),
+      op_def<Full>(),
+      op_def<Arange>(),
+
+      // views and copies
+      op_def<Reshape>(),
+      op_def<Permute>(),
+      op_def<Expand>(),
+      op_def<Slice>(),
+      op_def<Unfold>(),
+
+      // reductions, norms, order
+
       // matrix products, convolution, windows
       op_def<Matmul>(),
       op_def<Conv>(),
@@ -25,6 +43,10 @@ std::vector<OpDef> table() {
       op_def<Scatter>(),
       op_def<SliceUpdate>(),
   };
+  for (int i = 0; i < elementwise_count(); ++i) {
+    const ElementwiseInfo& row = info(static_cast<Elementwise>(i));
+    ops.push_back({row.name, row.doc, ElementwiseOp::kSharding, &parse_op<ElementwiseOp>, {}});
+  }
   return ops;
 }
 

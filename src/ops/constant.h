@@ -7,7 +7,7 @@ namespace tutti {
 
 /// A tensor that is part of the program.
 struct Constant {
-  Tensor value;
+  Tensor value = Tensor::zeros(DType::f32, {0});
 
   static constexpr auto kName = "constant";
   static constexpr auto kDoc = "y = value";

@@ -90,6 +90,7 @@ struct ElementwiseInfo {
   std::string_view name;
   int arity;
   std::string_view doc;
+  bool floats, integers, booleans;  ///< element types it takes
 };
 
 /// Number of rows.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/infer.h"
 
-#include "ops/elementwise.h"
-
 namespace tutti {
 
 void require_operands(Types in, size_t least, size_t most) {
@@ -65,20 +63,6 @@ Dim same_extent(const Dim& wanted, std::string_view name, const TensorType& type
     require_argument(wanted == found, name, " is ", type, "; extent ", wanted, " of axis ", axis,
                      " is wanted");
   return wanted.is_constant() ? wanted : found.is_constant() ? found : wanted;
-}
-
-Shape broadcast(const Shape& a, const Shape& b) {
-  const Shape &longer = a.size() >= b.size() ? a : b, &shorter = a.size() >= b.size() ? b : a;
-  Shape shape = longer;
-  for (size_t i = 0; i < shorter.size(); ++i) {
-    Dim& to = shape[longer.size() - shorter.size() + i];
-    const Dim& from = shorter[i];
-    if (from == to || from == Dim(1)) continue;
-    require_argument(to == Dim(1) || !from.is_constant() || !to.is_constant(), a, " and ", b,
-                     " do not broadcast against each other");
-    if (to == Dim(1) || from.is_constant()) to = from;
-  }
-  return shape;
 }
 
 Shape broadcast_to(Shape shape, std::string_view name, const TensorType& type) {

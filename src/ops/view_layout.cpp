@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/view_layout.h"
 
-#include "ops/views.h"
-
 namespace tutti {
 
 bool is_view(const Op& op) {
@@ -38,9 +36,7 @@ std::optional<Dims> reshape_strides(const Dims& shape, const Dims& strides, cons
   return result;
 }
 
-namespace {
-
-ViewLayout permuted(const Permute& op, const Dims& shape, const Dims& strides) {
+ViewLayout view_layout(const Permute& op, const Dims& shape, const Dims& strides) {
   ViewLayout out;
   for (int64_t axis : op.axes) {
     out.shape.push_back(shape[static_cast<int>(axis)]);
@@ -49,7 +45,7 @@ ViewLayout permuted(const Permute& op, const Dims& shape, const Dims& strides) {
   return out;
 }
 
-ViewLayout expanded(const Expand& op, const Dims& shape, const Dims& strides) {
+ViewLayout view_layout(const Expand& op, const Dims& shape, const Dims& strides) {
   ViewLayout out;
   out.shape = constant_dims(op.shape);
   const int added = out.shape.rank() - shape.rank();
@@ -60,7 +56,7 @@ ViewLayout expanded(const Expand& op, const Dims& shape, const Dims& strides) {
   return out;
 }
 
-ViewLayout sliced(const Slice& op, const Dims& shape, const Dims& strides) {
+ViewLayout view_layout(const Slice& op, const Dims& shape, const Dims& strides) {
   ViewLayout out{shape, strides};
   const int axis = static_cast<int>(op.axis);
   out.shape[axis] = op.size.value();
@@ -69,7 +65,7 @@ ViewLayout sliced(const Slice& op, const Dims& shape, const Dims& strides) {
   return out;
 }
 
-ViewLayout unfolded(const Unfold& op, const Dims& shape, const Dims& strides) {
+ViewLayout view_layout(const Unfold& op, const Dims& shape, const Dims& strides) {
   ViewLayout out{shape, strides};
   const int axis = static_cast<int>(op.axis);
   out.shape[axis] = (shape[axis] - op.size) / op.step + 1;
@@ -79,13 +75,11 @@ ViewLayout unfolded(const Unfold& op, const Dims& shape, const Dims& strides) {
   return out;
 }
 
-}  // namespace
-
 std::optional<ViewLayout> view_layout(const Op& op, const Dims& shape, const Dims& strides) {
-  if (const auto* permute = op.as<Permute>()) return permuted(*permute, shape, strides);
-  if (const auto* expand = op.as<Expand>()) return expanded(*expand, shape, strides);
-  if (const auto* slice = op.as<Slice>()) return sliced(*slice, shape, strides);
-  if (const auto* unfold = op.as<Unfold>()) return unfolded(*unfold, shape, strides);
+  if (const auto* permute = op.as<Permute>()) return view_layout(*permute, shape, strides);
+  if (const auto* expand = op.as<Expand>()) return view_layout(*expand, shape, strides);
+  if (const auto* slice = op.as<Slice>()) return view_layout(*slice, shape, strides);
+  if (const auto* unfold = op.as<Unfold>()) return view_layout(*unfold, shape, strides);
   const auto* reshape = op.as<Reshape>();
   if (reshape == nullptr) return std::nullopt;
   ViewLayout out;

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "ir/op.h"
+#include "ops/views.h"
 
 namespace tutti {
 
@@ -18,6 +18,12 @@ struct ViewLayout {
   int64_t offset = 0;  ///< in elements from in's first
 };
 std::optional<ViewLayout> view_layout(const Op& op, const Dims& shape, const Dims& strides);
+
+// The same for one operator whose layout strides can always say.
+ViewLayout view_layout(const Permute& op, const Dims& shape, const Dims& strides);
+ViewLayout view_layout(const Expand& op, const Dims& shape, const Dims& strides);
+ViewLayout view_layout(const Slice& op, const Dims& shape, const Dims& strides);
+ViewLayout view_layout(const Unfold& op, const Dims& shape, const Dims& strides);
 
 /// The strides of a row-major reshape over the same memory, or nothing.
 std::optional<Dims> reshape_strides(const Dims& shape, const Dims& strides, const Dims& to);
