@@ -31,6 +31,8 @@ void run_pipeline(Compilation& c);
 bool simplify(Compilation& c);        // casts to the same type, reshapes to the same shape, x * 1
 bool fold_constants(Compilation& c);  // what depends on no input is computed
 bool split_init(Compilation& c);      // what depends on weights alone moves to `init`
+bool decompose(Compilation& c);       // norms and softmax as elementwise functions and reductions
+bool fuse(Compilation& c);            // elementwise operators, views and reductions into regions
 
 /// Turns the function into steps on memory.
 Plan place(Compilation& c);

@@ -6,9 +6,9 @@ namespace tutti {
 
 std::span<const Pass> pipeline() {
   static constexpr Pass kPasses[] = {
-      {"simplify", simplify},
-      {"fold_constants", fold_constants},
-      {"split_init", split_init},
+      {"simplify", simplify},     {"fold_constants", fold_constants},
+      {"split_init", split_init}, {"decompose", decompose},
+      {"simplify", simplify},     {"fuse", fuse},
   };
   return kPasses;
 }
