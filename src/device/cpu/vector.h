@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "core/small_float.h"
 
@@ -44,7 +45,7 @@ template <class V>
 
 [[gnu::always_inline]] inline VecF from_f16(VecH half) {
 #if defined(__AVX512F__)
-  return __builtin_bit_cast(VecF, _mm512_cvtph_ps(__builtin_bit_cast(__m256i, half)));
+  return __builtin_bit_cast(VecF, _mm512_maskz_cvtph_ps(0xffff, __builtin_bit_cast(__m256i, half)));
 #elif defined(__F16C__)
   return __builtin_bit_cast(VecF, _mm256_cvtph_ps(__builtin_bit_cast(__m128i, half)));
 #else
@@ -69,7 +70,8 @@ template <class V>
 /// Rounds to the nearest, ties to even.
 [[gnu::always_inline]] inline VecH to_f16(VecF value) {
 #if defined(__AVX512F__)
-  return __builtin_bit_cast(VecH, _mm512_cvtps_ph(__builtin_bit_cast(__m512, value), 0));
+  return __builtin_bit_cast(VecH,
+                            _mm512_maskz_cvtps_ph(0xffff, __builtin_bit_cast(__m512, value), 0));
 #elif defined(__F16C__)
   return __builtin_bit_cast(VecH, _mm256_cvtps_ph(__builtin_bit_cast(__m256, value), 0));
 #else
@@ -109,17 +111,61 @@ template <class V>
 /// The first `count` < kLanes elements; the other lanes are 0.
 template <class T>
 [[gnu::always_inline]] inline VecF load_first(const T* from, int count) {
+#if defined(__AVX512F__)
+  const uint32_t mask = (1u << count) - 1;
+  if constexpr (sizeof(T) == 4) {
+    return __builtin_bit_cast(VecF, _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from));
+  } else {
+    const __m256i bits = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), from);
+    const VecH half = __builtin_bit_cast(VecH, bits);
+    return std::is_same_v<T, bf16> ? from_bf16(half) : from_f16(half);
+  }
+#else
   alignas(kVectorBytes) T buffer[kLanes] = {};
   for (int i = 0; i < count; ++i) buffer[i] = from[i];
   return load(buffer);
+#endif
 }
 
 /// Writes the first `count` < kLanes lanes.
 template <class T>
 [[gnu::always_inline]] inline void store_first(T* to, VecF v, int count) {
+#if defined(__AVX512F__)
+  const uint32_t mask = (1u << count) - 1;
+  if constexpr (sizeof(T) == 4) {
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask), __builtin_bit_cast(__m512, v));
+  } else {
+    const VecH half = std::is_same_v<T, bf16> ? to_bf16(v) : to_f16(v);
+    _mm256_mask_storeu_epi16(to, static_cast<__mmask16>(mask), __builtin_bit_cast(__m256i, half));
+  }
+#else
   alignas(kVectorBytes) T buffer[kLanes];
   store(buffer, v);
   for (int i = 0; i < count; ++i) to[i] = buffer[i];
+#endif
+}
+
+// One element at a time, without the conversions of small_float.h: those are ordinary inline
+// functions, of which the linker might keep the copy of another instruction set.
+template <class T>
+[[gnu::always_inline]] inline float load_one(const T* from) {
+  if constexpr (sizeof(T) == 4) {
+    return *from;
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    return __builtin_bit_cast(float, static_cast<uint32_t>(from->bits) << 16);
+  } else {
+    return from_f16(VecH{} + from->bits)[0];
+  }
+}
+template <class T>
+[[gnu::always_inline]] inline void store_one(T* to, float value) {
+  if constexpr (sizeof(T) == 4) {
+    *to = value;
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    to->bits = to_bf16(value - VecF{})[0];
+  } else {
+    to->bits = to_f16(value - VecF{})[0];
+  }
 }
 
 }  // namespace tutti::cpu::TUTTI_ISA

@@ -32,7 +32,7 @@ template <class V>
   if constexpr (std::is_same_v<V, float>) {
     return value;
   } else {
-    return V{} + value;
+    return value - V{};  // unlike V{} + value, exact for -0, so nothing is left to compute
   }
 }
 

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <utility>
+
+#include "device/cpu/gemm_kernel.h"
+#include "device/cpu/vector_math.h"
+
+namespace tutti::cpu::TUTTI_ISA {
+
+namespace {
+
+constexpr int64_t kAhead = 1024;  // bytes a stream of panels is fetched ahead of its use
+
+/// kRows x (kPanels * kVectors * kLanes) of the product; T stores the panels.
+template <class T, int kRows, int kVectors, int kPanels>
+void multiply(const Tile& tile) {
+  constexpr int kColumns = kVectors * kPanels;
+  VecF sum[kRows][kColumns];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kColumns; ++j) sum[i][j] = VecF{};
+  }
+  const float* a = tile.a;
+  const T* b = static_cast<const T*>(tile.b);
+  const int64_t a_stride = tile.a_stride;
+  const int64_t b_stride = tile.b_stride;
+  const int64_t panel_stride = tile.panel_stride;
+  for (int64_t p = tile.k; p > 0; --p) {
+    VecF panel[kColumns];
+#pragma GCC unroll 4
+    for (int j = 0; j < kColumns; ++j) {
+      const T* from = b + (j / kVectors) * panel_stride + (j % kVectors) * kLanes;
+      panel[j] = load(from);
+      if constexpr (kRows <= 4) {
+        __builtin_prefetch(reinterpret_cast<const char*>(from) + kAhead);
+      }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      const VecF factor = math::splat<VecF>(a[i * a_stride]);
+#pragma GCC unroll 4
+      for (int j = 0; j < kColumns; ++j) sum[i][j] += factor * panel[j];
+    }
+    ++a;
+    b += b_stride;
+  }
+  if (tile.in != nullptr) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kColumns; ++j) {
+        sum[i][j] += load(tile.in + i * tile.in_stride + j * kLanes);
+      }
+    }
+  }
+  if (tile.bias != nullptr) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kColumns; ++j) {
+      const VecF bias = load(tile.bias + j * kLanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows; ++i) sum[i][j] += bias;
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kColumns; ++j)
+      store(tile.out + i * tile.out_stride + j * kLanes, sum[i][j]);
+  }
+}
+
+template <class T, int kVectors, int kPanels, int... kRows>
+constexpr auto kernels_for(std::integer_sequence<int, kRows...>) {
+  return std::array<Kernel, sizeof...(kRows)>{multiply<T, kRows + 1, kVectors, kPanels>...};
+}
+
+template <class T>
+Kernel find(int rows, Extent extent) {
+  static constexpr auto kPanel = kernels_for<T, 2, 1>(std::make_integer_sequence<int, kTileRows>{});
+  static constexpr auto kPair = kernels_for<T, 2, 2>(std::make_integer_sequence<int, kPairRows>{});
+  return (extent == Extent::pair ? kPair.data() : kPanel.data())[rows - 1];
+}
+
+}  // namespace
+
+Kernel find_kernel(DType panels, int rows, Extent extent) {
+  static constexpr auto kHalf =
+      kernels_for<float, 1, 1>(std::make_integer_sequence<int, kTileRows>{});
+  if (panels == DType::bf16) return find<bf16>(rows, extent);
+  if (panels == DType::f16) return find<f16>(rows, extent);
+  return extent == Extent::half ? kHalf[static_cast<size_t>(rows) - 1] : find<float>(rows, extent);
+}
+
+}  // namespace tutti::cpu::TUTTI_ISA

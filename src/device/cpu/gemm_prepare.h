@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "device/cpu/gemm_recipe.h"
+
+namespace tutti::cpu {
+
+/// Checks a problem and decides everything that does not depend on pointers.
+GemmRecipe prepare_gemm(const GemmProblem& problem, int threads, Isa isa);
+
+/// Decides tasks, blocks and scratch memory again, after copy_a, copy_b or b_source were changed.
+void plan_tasks(GemmRecipe& recipe);
+
+/// Bytes of the scratch memory of all threads.
+size_t scratch_bytes(const GemmRecipe& recipe);
+
+void run_recipe(const GemmRecipe& recipe, const GemmArgs& args, void* workspace, Pool& pool);
+
+}  // namespace tutti::cpu
