@@ -7,6 +7,8 @@
 #include "ops/elementwise.h"
 #include "ops/gather.h"
 #include "ops/matmul.h"
+#include "ops/pool.h"
+#include "ops/resize.h"
 #include "ops/scatter.h"
 #include "ops/views.h"
 
@@ -33,6 +35,9 @@ std::vector<OpDef> table() {
       // matrix products, convolution, windows
       op_def<Matmul>(),
       op_def<Conv>(),
+      op_def<Pool>(),
+      op_def<AdaptivePool>(),
+      op_def<Resize>(),
       op_def<Attention>(),
 
       // indices

@@ -34,7 +34,6 @@ struct Pool {
                       field("divisor", &Pool::divisor, "avg divides by this when not 0")};
   }
   std::vector<TensorType> infer(Types in) const;
-  size_t workspace(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
 

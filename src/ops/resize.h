@@ -26,6 +26,7 @@ struct Resize {
         field("align_corners", &Resize::align_corners, "corner elements keep their values")};
   }
   std::vector<TensorType> infer(Types in) const;
+  size_t workspace(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
 
