@@ -2,14 +2,19 @@
 #include "ops/all.h"
 
 #include "ops/attention.h"
+#include "ops/concat.h"
 #include "ops/constant.h"
 #include "ops/conv.h"
 #include "ops/elementwise.h"
 #include "ops/gather.h"
 #include "ops/matmul.h"
+#include "ops/norm.h"
 #include "ops/pool.h"
+#include "ops/reduce.h"
 #include "ops/resize.h"
 #include "ops/scatter.h"
+#include "ops/softmax.h"
+#include "ops/sort.h"
 #include "ops/views.h"
 
 namespace tutti {
@@ -29,8 +34,18 @@ std::vector<OpDef> table() {
       op_def<Expand>(),
       op_def<Slice>(),
       op_def<Unfold>(),
+      op_def<Concat>(),
+      op_def<Pad>(),
 
       // reductions, norms, order
+      op_def<Reduce>(),
+      op_def<ArgReduce>(),
+      op_def<Scan>(),
+      op_def<Softmax>(),
+      op_def<LayerNorm>(),
+      op_def<RmsNorm>(),
+      op_def<GroupNorm>(),
+      op_def<TopK>(),
 
       // matrix products, convolution, windows
       op_def<Matmul>(),
@@ -68,8 +83,8 @@ Op make_op(std::string_view name, const Attributes& attributes) {
     if (def.name == name) return def.parse(name, attributes);
     names.emplace_back(def.name);
   }
-  fail(Errc::not_found, "operator ", name, " is not known; nearest: ",
-       join_list(nearest_names(name, names)));
+  fail(Errc::not_found, "operator ", name,
+       " is not known; nearest: ", join_list(nearest_names(name, names)));
 }
 
 }  // namespace tutti

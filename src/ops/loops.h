@@ -65,6 +65,22 @@ void parallel_ranges(cpu::Pool& pool, int64_t n, int64_t grain, const F& body) {
                 [&](int64_t i, int) { body(i * size, std::min(n, (i + 1) * size)); });
 }
 
+/// Calls `f(offsets)` for every index of `shape`, on the pool: offsets[k] is the element offset
+/// under strides[k]. `work` is the number of elements that one call handles; f must not throw.
+template <size_t kOperands, class F>
+void parallel_offsets(cpu::Pool& pool, const Dims& shape,
+                      const std::array<Dims, kOperands>& strides, int64_t work, const F& f) {
+  constexpr int64_t kElementsOfATask = 8192;
+  const int64_t grain = kElementsOfATask / std::max<int64_t>(work, 1);
+  parallel_ranges(pool, elements(shape), grain, [&](int64_t begin, int64_t end) {
+    for (int64_t flat = begin; flat < end; ++flat) {
+      std::array<int64_t, kOperands> offsets;
+      for (size_t k = 0; k < kOperands; ++k) offsets[k] = offset_at(flat, shape, strides[k]);
+      f(offsets);
+    }
+  });
+}
+
 /// The axis along which to cut work over `shape`: the first that is long enough for `threads`, else
 /// the longest; never `excluded`. -1 when there is none.
 int axis_to_split(const Dims& shape, int threads, int excluded = -1);

@@ -57,7 +57,6 @@ struct GroupNorm {
                       field("eps", &GroupNorm::eps, "added to the variance")};
   }
   std::vector<TensorType> infer(Types in) const;
-  size_t workspace(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
 

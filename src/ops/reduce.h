@@ -7,8 +7,8 @@ namespace tutti {
 
 /// y = fn over the given axes of x; an empty list keeps x.
 ///
-/// fn: sum, mean, prod, max, min, any, all. Small floats sum in f32 and round once; sum and prod of
-/// integers and booleans are taken in dtype i64 (cast first). max and min propagate NaN; over no
+/// fn: sum, mean, prod, max, min, any, all. Floats accumulate in f64 and round once; sum and prod
+/// of integers and booleans are taken in dtype i64 (cast first). max and min propagate NaN; over no
 /// element they are an error. any and all give boolean.
 struct Reduce {
   std::string fn = "sum";
@@ -45,8 +45,9 @@ struct ArgReduce {
   void cpu(const KernelArgs& args) const;
 };
 
-/// y[.., i, ..] = fn over x[.., 0..i, ..]: running sum or product; f32 accumulation rounded at each
-/// store.
+/// y[.., i, ..] = fn over x[.., 0..i, ..]: running sum or product, of integers and floats.
+///
+/// Accumulates in f64 (small floats: f32) and rounds at each store, as PyTorch; integers wrap.
 struct Scan {
   std::string fn = "sum";
   int64_t axis = 0;
