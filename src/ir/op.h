@@ -57,8 +57,7 @@ concept Operator = std::copyable<T> && requires(const T op, Types in, const Kern
 class Op {
  public:
   Op() = default;
-  template <class T>
-    requires(!std::same_as<T, Op> && Operator<T>)
+  template <Operator T>
   Op(T op) : self_(std::make_shared<const Model<T>>(std::move(op))) {}
 
   std::string_view name() const { return self_->name(); }
@@ -153,7 +152,7 @@ Op parse_op(std::string_view name, const Attributes& attributes) {
   for (const auto& [key, text] : attributes) {
     bool known = false;
     std::apply(
-        [&, &key = key, &text = text](auto... f) {
+        [&](auto... f) {
           ((f.name == key ? (known = true,
                              require_argument(parse_attribute(text, op.*f.member), name,
                                               ": attribute ", key, " = ", text, " is unreadable"))

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include "import/lowering.h"
+
+namespace tutti::pt2 {
+namespace {
+
+// Python arithmetic on numbers and extents. A float may have one symbolic factor.
+
+bool is_real(const Number& x) { return x.kind == Number::Kind::real; }
+bool is_constant(const Number& x) { return x.integer.is_constant() && x.is_known; }
+
+// A float's constant factor; integers have 1.
+double factor(const Number& x) { return is_real(x) ? x.real : 1; }
+
+Number product(const Number& a, const Number& b) {
+  if (!is_real(a) && !is_real(b)) return Number::of_dim(a.as_dim() * b.as_dim());
+  return Number::of_real(factor(a) * factor(b), a.integer * b.integer);
+}
+
+Number sum(const Number& a, const Number& b) {
+  if (!is_real(a) && !is_real(b)) return Number::of_dim(a.as_dim() + b.as_dim());
+  if (is_constant(a) && is_constant(b)) return Number::of_real(a.as_real() + b.as_real());
+  require(factor(a) == factor(b), Errc::unsupported,
+          "a sum of symbolic floats of different factors is not supported");
+  return Number::of_real(factor(a), a.integer + b.integer);
+}
+
+Number negative(const Number& x) { return product(x, Number::of_dim(-1)); }
+Number difference(const Number& a, const Number& b) { return sum(a, negative(b)); }
+
+Number quotient(const Number& a, const Number& b) {
+  const double divisor = b.as_real();
+  require_argument(divisor != 0, "a division by zero");
+  return Number::of_real(factor(a) / divisor, a.integer);
+}
+
+// The largest integer that is not above x, or the smallest not below.
+Number to_integer(const Number& x, bool up) {
+  if (!is_real(x)) return x;
+  const auto whole = [](double d) { return Number::of_dim(static_cast<int64_t>(d)); };
+  if (is_constant(x)) return whole(up ? std::ceil(x.as_real()) : std::floor(x.as_real()));
+  if (x.real == std::floor(x.real)) return Number::of_dim(x.integer * static_cast<int64_t>(x.real));
+  const double divisor = std::round(1 / x.real);
+  require(divisor > 1 && std::abs(divisor * x.real - 1) < 1e-12, Errc::unsupported, "rounding ",
+          x.real, " * ", x.integer, " is not supported");
+  const auto k = static_cast<int64_t>(divisor);
+  return Number::of_dim(floor_div(up ? x.integer + (k - 1) : x.integer, k));
+}
+
+Number floor_quotient(const Number& a, const Number& b) {
+  if (is_real(a) || is_real(b)) return Number::of_real(std::floor(a.as_real() / b.as_real()));
+  return Number::of_dim(floor_div(a.as_dim(), b.as_dim()));
+}
+
+Number remainder(const Number& a, const Number& b) {
+  if (!is_real(a) && !is_real(b)) return Number::of_dim(mod(a.as_dim(), b.as_dim()));
+  const double x = a.as_real(), y = b.as_real();
+  return Number::of_real(x - y * std::floor(x / y));
+}
+
+Number power(const Number& a, const Number& b) {
+  if (is_real(a) || is_real(b) || !is_constant(b) || b.as_real() < 0)
+    return Number::of_real(std::pow(a.as_real(), b.as_real()));
+  Dim y = 1;
+  for (int64_t i = 0; i < b.integer.value(); ++i) y = y * a.as_dim();
+  return Number::of_dim(y);
+}
+
+template <Number (*f)(const Number&, const Number&)>
+Results binary(Lowering&, const Args& a) {
+  return f(a.number("a"), a.number("b"));
+}
+template <Number (*f)(const Number&)>
+Results unary(Lowering&, const Args& a) {
+  return f(a.number("a"));
+}
+
+Number positive(const Number& x) { return x; }
+Number rounded_down(const Number& x) { return to_integer(x, false); }
+Number rounded_up(const Number& x) { return to_integer(x, true); }
+Number truncated(const Number& x) {
+  return is_real(x) && is_constant(x) && x.as_real() < 0 ? to_integer(x, true)
+                                                         : to_integer(x, false);
+}
+Number as_float(const Number& x) { return is_real(x) ? x : Number::of_real(1, x.as_dim()); }
+Number square_root(const Number& x) { return Number::of_real(std::sqrt(x.as_real())); }
+
+template <bool is_max>
+Results extremum(Lowering& l, const Args& args) {
+  const Number &a = args.number("a"), &b = args.number("b");
+  if (is_real(a) || is_real(b))
+    return Number::of_real(is_max ? std::max(a.as_real(), b.as_real())
+                                  : std::min(a.as_real(), b.as_real()));
+  const Dim &x = a.as_dim(), &y = b.as_dim();
+  if (!is_max) return Number::of_dim(l.smaller(x, y));
+  return Number::of_dim(l.at_most(x, y) ? y : l.at_most(y, x) ? x : max(x, y));
+}
+
+Number unknown() {
+  Number x = Number::of_bool(false);
+  x.is_known = false;
+  return x;
+}
+
+// yes, no, or unknown where the ranges of symbols cannot tell
+Number at_most(const Lowering& l, const Number& a, const Number& b) {
+  if (!a.is_known || !b.is_known) return unknown();
+  if (is_constant(a) && is_constant(b)) return Number::of_bool(a.as_real() <= b.as_real());
+  if (is_real(a) || is_real(b)) return unknown();
+  if (l.at_most(a.integer, b.integer)) return Number::of_bool(true);
+  return l.at_most(b.integer + 1, a.integer) ? Number::of_bool(false) : unknown();
+}
+
+Number negated(const Number& x) { return x.is_known ? Number::of_bool(x.integer == Dim(0)) : x; }
+
+Number both(const Number& a, const Number& b) {
+  if (a.is_known && a.integer == Dim(0)) return a;
+  return b.is_known && b.integer == Dim(0) ? b : a.is_known ? b : a;
+}
+
+Number either(const Number& a, const Number& b) { return negated(both(negated(a), negated(b))); }
+
+Results less_equal(Lowering& l, const Args& a) { return at_most(l, a.number("a"), a.number("b")); }
+Results greater_equal(Lowering& l, const Args& a) {
+  return at_most(l, a.number("b"), a.number("a"));
+}
+Results less(Lowering& l, const Args& a) {
+  return negated(at_most(l, a.number("b"), a.number("a")));
+}
+Results greater(Lowering& l, const Args& a) {
+  return negated(at_most(l, a.number("a"), a.number("b")));
+}
+Results equal(Lowering& l, const Args& a) {
+  return both(at_most(l, a.number("a"), a.number("b")), at_most(l, a.number("b"), a.number("a")));
+}
+Results not_equal(Lowering& l, const Args& a) {
+  return negated(
+      both(at_most(l, a.number("a"), a.number("b")), at_most(l, a.number("b"), a.number("a"))));
+}
+
+Results if_then_else(Lowering&, const Args& a) {
+  const Number& condition = a.number("b");
+  require(condition.is_known, Errc::unsupported,
+          "a choice by a condition on symbolic extents is not supported");
+  return condition.integer == Dim(0) ? a.number("f") : a.number("t");
+}
+
+Results sum_of_list(Lowering&, const Args& a) {
+  Number total = Number::of_dim(0);
+  for (const Number& number : a.numbers("args")) total = sum(total, number);
+  return total;
+}
+
+Results size(Lowering& l, const Args& a) {
+  const Ref x = a.ref("self");
+  return Number::of_dim(l.shape(x)[static_cast<size_t>(a.axis("dim", l.rank(x)))]);
+}
+Results count(Lowering& l, const Args& a) {
+  return Number::of_dim(elements(l.shape(a.ref("self"))));
+}
+
+constexpr Row kRows[] = {
+    {"sym_size.int", "self, dim", size},
+    {"sym_numel", "self", count},
+    {"_operator.add", "a, b", binary<sum>},
+    {"_operator.sub", "a, b", binary<difference>},
+    {"_operator.mul", "a, b", binary<product>},
+    {"_operator.truediv torch.sym_truediv", "a, b", binary<quotient>},
+    {"_operator.floordiv", "a, b", binary<floor_quotient>},
+    {"_operator.mod", "a, b", binary<remainder>},
+    {"_operator.pow", "a, b", binary<power>},
+    {"_operator.neg", "a", unary<negative>},
+    {"_operator.pos", "a", unary<positive>},
+    {"torch.sym_int", "a", unary<truncated>},
+    {"_operator.and_", "a, b", binary<both>},
+    {"_operator.or_", "a, b", binary<either>},
+    {"_operator.not_ torch.sym_not", "a", unary<negated>},
+    {"_operator.le", "a, b", less_equal},
+    {"_operator.lt", "a, b", less},
+    {"_operator.ge", "a, b", greater_equal},
+    {"_operator.gt", "a, b", greater},
+    {"_operator.eq", "a, b", equal},
+    {"_operator.ne", "a, b", not_equal},
+    {"math.floor", "a", unary<rounded_down>},
+    {"math.ceil", "a", unary<rounded_up>},
+    {"math.trunc", "a", unary<truncated>},
+    {"math.sqrt torch._sym_sqrt", "a", unary<square_root>},
+    {"torch.sym_float", "a", unary<as_float>},
+    {"torch.sym_max", "a, b", extremum<true>},
+    {"torch.sym_min", "a, b", extremum<false>},
+    {"torch.sym_ite", "b, t, f", if_then_else},
+    {"torch.sym_sum", "args", sum_of_list},
+};
+
+}  // namespace
+
+std::span<const Row> symbolic_rows() { return kRows; }
+
+}  // namespace tutti::pt2
