@@ -28,11 +28,14 @@ std::span<const Pass> pipeline();
 void run_pipeline(Compilation& c);
 
 // The passes, one file each.
-bool simplify(Compilation& c);        // casts to the same type, reshapes to the same shape, x * 1
-bool fold_constants(Compilation& c);  // what depends on no input is computed
-bool split_init(Compilation& c);      // what depends on weights alone moves to `init`
-bool decompose(Compilation& c);       // norms and softmax as elementwise functions and reductions
-bool fuse(Compilation& c);            // elementwise operators, views and reductions into regions
+bool simplify(Compilation& c);          // casts to the same type, reshapes to the same shape, x * 1
+bool fold_constants(Compilation& c);    // what depends on no input is computed
+bool merge_matmuls(Compilation& c);     // products of one input become one
+bool absorb_epilogues(Compilation& c);  // elementwise functions after a product go into it
+bool pack_weights(Compilation& c);      // weights of products in the order they are read
+bool split_init(Compilation& c);        // what depends on weights alone moves to `init`
+bool decompose(Compilation& c);         // norms and softmax as elementwise functions and reductions
+bool fuse(Compilation& c);              // elementwise operators, views and reductions into regions
 
 /// Turns the function into steps on memory.
 Plan place(Compilation& c);

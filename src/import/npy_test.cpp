@@ -182,9 +182,10 @@ TEST_F(NpyFileTest, NpzComesBackInOrderAndInPlace) {
   tensors.push_back({"empty", counting(DType::f32, {0, 2})});
   write_npz(folder_ / "a.npz", tensors);
   const auto file = MappedFile::open(folder_ / "a.npz");
-  for (const ZipEntry& entry : ZipArchive(file).entries()) {
-    EXPECT_NO_THROW(ZipArchive(file).check_crc(entry));
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(ZipArchive(file).bytes(entry).data()) % 64, 0u);
+  const ZipArchive zip(file);
+  for (const ZipEntry& entry : zip.entries()) {
+    EXPECT_NO_THROW(zip.check_crc(entry));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(zip.bytes(entry).data()) % 64, 0u);
   }
   const auto back = read_npz(file);
   ASSERT_EQ(back.size(), tensors.size());

@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kOldestLayout = "serialized_exported_program.json";
 constexpr std::string_view kModels = "models/";
 constexpr std::string_view kJson = ".json";
+constexpr uint64_t kMaxExpanded = uint64_t{1} << 30;  // bytes of a tensor larger than its payload
 
 // The integer of a size, stride or offset.
 int64_t concrete(const Json& json) {
@@ -180,6 +181,11 @@ void Pt2Archive::read_payload(std::string_view folder, const Json& json,
     json.refuse(Errc::corrupt, describe(tensor.view.dtype, tensor.view.shape), " with strides ",
                 tensor.view.strides, " from element ", tensor.view.offset, " takes ", wanted,
                 " bytes; ", tensor.path_name, " has ", tensor.storage.size());
+  const auto dense =
+      static_cast<uint64_t>(elements(tensor.view.shape)) * size_of(tensor.view.dtype);
+  if (dense > std::max<uint64_t>(tensor.storage.size(), kMaxExpanded))
+    json.refuse(Errc::unsupported, describe(tensor.view.dtype, tensor.view.shape), " repeats ",
+                wanted, " stored bytes as ", dense, "; at most ", kMaxExpanded, " can be read");
 }
 
 void Pt2Archive::sort_tensors() {

@@ -158,6 +158,16 @@ TEST(Pt2Archive, RefusesStridesThatAreNegativeTooLargeOrTooFew) {
       std::string::npos);
 }
 
+TEST(Pt2Archive, RepeatsBytesUpToALimit) {
+  const auto repeated = [](int64_t count) {
+    return with_weight({.sizes = ints({count}), .strides = ints({0})}, "1234");
+  };
+  EXPECT_EQ(repeated(int64_t{1} << 28).open().find("w")->strides, Dims{0});
+  EXPECT_NE(
+      repeated((int64_t{1} << 28) + 1).error(Errc::unsupported).find("repeats 4 stored bytes"),
+      std::string::npos);
+}
+
 TEST(Pt2Archive, NamesWhatItCannotRead) {
   const std::string payload(64, '\0');
   const auto refusal = [&](const Entry& entry) {

@@ -57,7 +57,8 @@ concept Operator = std::copyable<T> && requires(const T op, Types in, const Kern
 class Op {
  public:
   Op() = default;
-  template <Operator T>
+  template <class T>
+    requires(!std::same_as<T, Op> && Operator<T>)
   Op(T op) : self_(std::make_shared<const Model<T>>(std::move(op))) {}
 
   std::string_view name() const { return self_->name(); }
@@ -152,7 +153,7 @@ Op parse_op(std::string_view name, const Attributes& attributes) {
   for (const auto& [key, text] : attributes) {
     bool known = false;
     std::apply(
-        [&](auto... f) {
+        [&, &key = key, &text = text](auto... f) {
           ((f.name == key ? (known = true,
                              require_argument(parse_attribute(text, op.*f.member), name,
                                               ": attribute ", key, " = ", text, " is unreadable"))

@@ -6,12 +6,14 @@
 #include "ops/constant.h"
 #include "ops/conv.h"
 #include "ops/elementwise.h"
+#include "ops/fused_matmul.h"
 #include "ops/gather.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/pool.h"
 #include "ops/reduce.h"
 #include "ops/resize.h"
+#include "ops/region.h"
 #include "ops/scatter.h"
 #include "ops/softmax.h"
 #include "ops/sort.h"
@@ -54,6 +56,11 @@ std::vector<OpDef> table() {
       op_def<AdaptivePool>(),
       op_def<Resize>(),
       op_def<Attention>(),
+
+      // made by compilation
+      op_def<FusedMatmul>(),
+      op_def<PackMatrix>(),
+      op_def<Region>(),
 
       // indices
       op_def<Take>(),

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/matmul_kernel.h"
+
+#include <numeric>
+#include <optional>
+
+#include "core/error.h"
+#include "device/cpu/gemm.h"
+#include "ops/fused_matmul.h"
+#include "ops/matmul.h"
+#include "ops/view_layout.h"
+
+namespace tutti {
+namespace {
+
+bool is_gemm_type(DType t) {
+  return t == DType::f32 || t == DType::bf16 || t == DType::f16 || t == DType::f64;
+}
+
+// Strides of `t` broadcast to `shape`, right aligned.
+Dims spread_strides(const Tensor& t, const Dims& shape) {
+  Dims strides = Dims::filled(shape.rank(), 0);
+  for (int axis = 0; axis < t.rank(); ++axis) {
+    const int to = shape.rank() - t.rank() + axis;
+    if (to >= 0) strides[to] = t.shape[axis] == 1 ? 0 : t.strides[axis];
+  }
+  return strides;
+}
+
+// A matrix with its batch axes, seen as rows x columns: strides over [batch..., rows, columns].
+struct Matrix {
+  DType dtype;
+  Dims strides;
+};
+
+// Joins batch axes and rows where every matrix allows it, and fills the problem's layouts.
+class Layouts {
+ public:
+  Layouts(Dims batch, int64_t rows) : batch_(std::move(batch)), rows_(rows) {}
+
+  // `follows`: has rows of its own; b has none and must not change with the batch for a merge.
+  void add(const Dims& strides, bool follows) { all_.push_back({strides, follows}); }
+
+  void merge() {
+    while (batch_.rank() > 0) {
+      const int last = batch_.rank() - 1;
+      bool fits = true;
+      for (const auto& [strides, follows] : all_) {
+        if (batch_[last] == 1) continue;
+        const int64_t wanted = follows ? strides[last + 1] * rows_ : 0;
+        fits = fits && (strides[last] == wanted || (follows && rows_ == 1));
+      }
+      if (!fits) return;
+      for (auto& [strides, follows] : all_) {
+        if (batch_[last] != 1 && rows_ == 1 && follows) strides[last + 1] = strides[last];
+        strides.erase(last);
+      }
+      rows_ *= batch_[last];
+      batch_.erase(last);
+    }
+  }
+
+  bool fits() const { return batch_.rank() <= cpu::kGemmBatchRank; }
+  int64_t rows() const { return rows_; }
+  cpu::BatchDims batch() const {
+    cpu::BatchDims dims{1, 1, 1, 1};
+    for (int i = 0; i < batch_.rank(); ++i) dims[static_cast<size_t>(i)] = batch_[i];
+    return dims;
+  }
+  cpu::MatrixLayout layout(size_t i, DType dtype) const {
+    const Dims& strides = all_[i].strides;
+    cpu::MatrixLayout layout{dtype, strides[batch_.rank()], strides[batch_.rank() + 1], {}};
+    for (int k = 0; k < batch_.rank(); ++k)
+      layout.batch_strides[static_cast<size_t>(k)] = strides[k];
+    return layout;
+  }
+
+ private:
+  struct Entry {
+    Dims strides;
+    bool follows;
+  };
+  Dims batch_;
+  int64_t rows_;
+  std::vector<Entry> all_;
+};
+
+class GemmKernel final : public Kernel {
+ public:
+  GemmKernel(const cpu::GemmProblem& problem, int threads) : gemm_(problem, threads) {}
+
+  size_t workspace() const override { return gemm_.workspace_bytes(); }
+
+  void run(const KernelArgs& args) override {
+    for (size_t i = 0; i < args.out.size(); ++i) outputs_[i] = args.out[i].data;
+    for (size_t i = 0; i < args.in.size(); ++i) inputs_[i] = args.in[i].data;
+    gemm_.run({inputs_[0], inputs_[1], outputs_.data(), inputs_.data()}, args.workspace, args.pool);
+  }
+
+  void reserve(size_t inputs, size_t outputs) {
+    inputs_.resize(inputs);
+    outputs_.resize(outputs);
+  }
+
+ private:
+  cpu::Gemm gemm_;
+  std::vector<const void*> inputs_;
+  std::vector<void*> outputs_;
+};
+
+cpu::PostOp post_op(const EpilogueStep& step, const cpu::MatrixLayout& layout, DType dtype) {
+  const int operand = static_cast<int>(step.operand);
+  switch (step.kind) {
+    case EpilogueStep::Kind::add:
+      return cpu::PostOp::add(operand, layout);
+    case EpilogueStep::Kind::mul:
+      return cpu::PostOp::multiply(operand, layout);
+    case EpilogueStep::Kind::scale:
+      return cpu::PostOp::scale(static_cast<float>(step.factor));
+    case EpilogueStep::Kind::unary:
+      return cpu::PostOp::apply(step.unary);
+    case EpilogueStep::Kind::round:
+      return cpu::PostOp::round(dtype);
+  }
+  return {};
+}
+
+std::unique_ptr<Kernel> prepare(const FusedMatmul& op, const KernelSpec& spec) {
+  const Tensor &a = spec.in[0], &b = spec.in[1];
+  const bool packed = !op.packed.empty();
+  for (const auto* side : {&spec.in, &spec.out})
+    for (const Tensor& t : *side)
+      if (!is_gemm_type(t.dtype) || (t.dtype == DType::f64) != (a.dtype == DType::f64))
+        return nullptr;
+  const Dims& shape = spec.out[0].shape;
+  const int rank = shape.rank();
+  Dims batch;
+  for (int axis = 0; axis < rank - 2; ++axis) batch.push_back(shape[axis]);
+  Layouts layouts(batch, shape[rank - 2]);
+  // a and b are seen as matrices of the output's rank: their last two strides are their own.
+  auto own_matrix = [&](const Tensor& t) {
+    Dims strides = spread_strides(t, shape);
+    strides[rank - 2] = t.strides[t.rank() - 2];
+    strides[rank - 1] = t.strides[t.rank() - 1];
+    return strides;
+  };
+  layouts.add(own_matrix(a), true);
+  layouts.add(packed ? Dims::filled(rank, 0) : own_matrix(b), false);
+  std::vector<DType> types{a.dtype, b.dtype};
+  for (size_t i = 0; i < spec.out.size(); ++i) {
+    layouts.add(spec.out[i].strides, true);
+    types.push_back(spec.out[i].dtype);
+    for (const EpilogueStep& step : op.epilogues[i]) {
+      const bool reads =
+          step.kind == EpilogueStep::Kind::add || step.kind == EpilogueStep::Kind::mul;
+      if (!reads) continue;
+      const Tensor& operand = spec.in[static_cast<size_t>(step.operand)];
+      layouts.add(spread_strides(operand, spec.out[i].shape), true);
+      types.push_back(operand.dtype);
+    }
+  }
+  layouts.merge();
+  if (!layouts.fits()) return nullptr;
+
+  cpu::GemmProblem problem;
+  problem.m = layouts.rows();
+  problem.k = a.shape.back();
+  problem.n = std::accumulate(op.columns.begin(), op.columns.end(), int64_t{0});
+  problem.batch = layouts.batch();
+  problem.a = layouts.layout(0, types[0]);
+  problem.b = layouts.layout(1, types[1]);
+  problem.b_packed = packed;
+  size_t next = 2;
+  for (size_t i = 0; i < spec.out.size(); ++i) {
+    cpu::GemmOutput output{op.columns[i], layouts.layout(next, types[next]), {}};
+    ++next;
+    for (const EpilogueStep& step : op.epilogues[i]) {
+      const bool reads =
+          step.kind == EpilogueStep::Kind::add || step.kind == EpilogueStep::Kind::mul;
+      const cpu::MatrixLayout layout =
+          reads ? layouts.layout(next, types[next]) : cpu::MatrixLayout{};
+      next += reads;
+      output.post_ops.push_back(post_op(step, layout, a.dtype));
+    }
+    problem.outputs.push_back(std::move(output));
+  }
+  auto kernel = std::make_unique<GemmKernel>(problem, spec.threads);
+  kernel->reserve(spec.in.size(), spec.out.size());
+  return kernel;
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> prepare_fused_matmul(const KernelSpec& spec) {
+  return prepare(*spec.op.as<FusedMatmul>(), spec);
+}
+
+std::unique_ptr<Kernel> prepare_matmul(const KernelSpec& spec) {
+  if (spec.out[0].elements() == 0) return nullptr;
+  FusedMatmul op{{spec.out[0].shape.back()}, {{}}, {}};
+  if (spec.in.size() > 2) op.epilogues[0].push_back({EpilogueStep::Kind::add, 2});
+  return prepare(op, spec);
+}
+
+}  // namespace tutti
