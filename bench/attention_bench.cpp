@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device/cpu/attention.h"
+#include "device/cpu/isa.h"
 #include "device/cpu/pool.h"
 
 namespace {
@@ -19,6 +20,7 @@ struct Shape {
   bool interleaved = false;  // [b, s, n, d] instead of [b, n, s, d]
   DType dtype = DType::f32;
   int threads = 1;
+  Isa isa = best_isa();
 };
 
 AttentionStrides strides(int64_t n, int64_t rows, int64_t d, bool interleaved) {
@@ -41,7 +43,9 @@ std::vector<uint8_t> numbers(int64_t count, DType dtype) {
 }
 
 void run(benchmark::State& state, Shape shape) {
-  const auto [b, n, n_kv, s, t, d, causal, mask, interleaved, dtype, threads] = shape;
+  const auto [b, n, n_kv, s, t, d, causal, mask, interleaved, dtype, threads, isa] = shape;
+  if (!is_supported(isa)) return state.SkipWithError("this machine lacks the instruction set");
+  set_isa(isa);
   AttentionSpec spec{b, n, n_kv, s, t, d, d, dtype};
   spec.q = spec.out = strides(n, s, d, interleaved);
   spec.k = spec.v = strides(n_kv, t, d, interleaved);
@@ -103,6 +107,13 @@ BENCHMARK_CAPTURE(run, two_threads_1152x64_n16,
     ->UseRealTime();
 BENCHMARK_CAPTURE(run, two_threads_decode_4096x64_n8,
                   Shape{1, 8, 8, 1, 4096, 64, false, false, false, kF32, 2})
+    ->UseRealTime();
+
+BENCHMARK_CAPTURE(run, avx2_1152x64_n16,
+                  Shape{1, 16, 16, 1152, 1152, 64, false, false, false, kF32, 1, Isa::avx2})
+    ->UseRealTime();
+BENCHMARK_CAPTURE(run, portable_1152x64_n16,
+                  Shape{1, 16, 16, 1152, 1152, 64, false, false, false, kF32, 1, Isa::portable})
     ->UseRealTime();
 
 }  // namespace
