@@ -315,6 +315,8 @@ TEST(Attention, LetsQueriesSeeNoLaterKeysWhenCausal) {
       Case c{1, 2, 2, s, t, 16, 8};
       c.causal = true;
       check(c);
+      c.dtype = DType::f64;
+      check(c);
     }
 }
 

@@ -112,14 +112,7 @@ template <class T>
   }
   for (; i < columns; i += kLanes) {
     alignas(kVectorBytes) float lane[kLanes] = {};
-    for (int l = 0; l < kLanes && i + l < columns; ++l) {
-      T element = from[(i + l) * column];
-      if constexpr (sizeof(T) == 4) {
-        lane[l] = element;
-      } else {
-        lane[l] = load_first(&element, 1)[0];
-      }
-    }
+    for (int l = 0; l < kLanes && i + l < columns; ++l) lane[l] = load_one(from + (i + l) * column);
     store(to + i, load(lane));
   }
 }
@@ -134,11 +127,7 @@ template <class T>
     if (i < columns) store_first(to + i, load(from + i), static_cast<int>(columns - i));
     return;
   }
-  for (; i < columns; i += kLanes) {
-    alignas(kVectorBytes) T lane[kLanes];
-    store(lane, load(from + i));
-    for (int l = 0; l < kLanes && i + l < columns; ++l) to[(i + l) * column] = lane[l];
-  }
+  for (; i < columns; ++i) store_one(to + i * column, from[i]);
 }
 
 /// Calls body with a null pointer to the type of f32, bf16 or f16.

@@ -39,8 +39,18 @@ template <class V>
   return v;
 }
 
+/// 16-bit lanes as 32-bit lanes; GCC 12 by itself converts AVX-512 vectors in halves.
+[[gnu::always_inline]] inline VecU widen(VecH half) {
+#if defined(__AVX512F__)
+  return __builtin_bit_cast(VecU,
+                            _mm512_maskz_cvtepu16_epi32(0xffff, __builtin_bit_cast(__m256i, half)));
+#else
+  return __builtin_convertvector(half, VecU);
+#endif
+}
+
 [[gnu::always_inline]] inline VecF from_bf16(VecH half) {
-  return __builtin_bit_cast(VecF, __builtin_convertvector(half, VecU) << 16);
+  return __builtin_bit_cast(VecF, widen(half) << 16);
 }
 
 [[gnu::always_inline]] inline VecF from_f16(VecH half) {
