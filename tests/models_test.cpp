@@ -40,7 +40,12 @@ const Case kCases[] = {
     {"flux_bf16", "", "", "", 2e-2},
     {"llama"},
     {"llama", "llama.lengths", "len2.", "len2."},
+    {"llama", "llama.lengths", "len7.", "len7."},
+    {"llama", "llama.lengths", "len31.", "len31."},
     {"gpt2"},
+    {"gpt2", "gpt2.lengths", "len2.", "len2."},
+    {"gpt2", "gpt2.lengths", "len7.", "len7."},
+    {"gpt2", "gpt2.lengths", "len31.", "len31."},
     {"t5_encoder"},
     {"clip_text"},
     {"vae_decoder"},
@@ -55,6 +60,71 @@ const Case kCases[] = {
 
 INSTANTIATE_TEST_SUITE_P(Stored, Models,
                          testing::Combine(testing::ValuesIn(kCases), testing::Bool()));
+
+class Caches : public testing::TestWithParam<std::tuple<std::string, bool>> {};
+
+TEST_P(Caches, SurviveRunAndGiveEveryStepsOutputs) {
+  const auto& [name, fuse] = GetParam();
+  CompileOptions options;
+  options.fuse = fuse;
+  CompiledModel model(import_pt2(test_model(name) + ".pt2"), options);
+  const Tensors expected = tensors_of(test_model(name) + ".outputs.safetensors");
+  for (int step = 0; step < 4; ++step) {
+    const std::string prefix = join("step", step, ".");
+    const Tensors found = model.run(tensors_of(test_model(name) + ".inputs.safetensors", prefix));
+    for (const auto& [output, tensor] : found)
+      EXPECT_LE(relative_error(tensor, expected.at(prefix + output)), 5e-5) << prefix << output;
+  }
+  int compared = 0;
+  for (const Resident& resident : model.program().graph.residents) {
+    if (resident.kind != Resident::Kind::carried) continue;
+    ++compared;
+    EXPECT_LE(relative_error(model.session().carried(resident.name),
+                             expected.at("final." + resident.name)),
+              5e-5)
+        << resident.name;
+  }
+  EXPECT_EQ(compared, 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stored, Caches,
+                         testing::Combine(testing::Values("versions/kv_cache",
+                                                          "versions/kv_cache_functional"),
+                                          testing::Bool()));
+
+// Inputs stored as in_0, in_1, ... in the order of the call's flattened tensors.
+TEST(Models, NestedArgumentsGiveTheStoredOutputs) {
+  const std::string path = test_model("versions/nested");
+  CompiledModel model(import_pt2(path + ".pt2"), {});
+  const Tensors stored = tensors_of(path + ".inputs.safetensors");
+  const Function& run = model.program().graph.function("run");
+  Tensors inputs;
+  for (size_t i = 0; i < run.inputs.size(); ++i)
+    inputs[run.value(run.inputs[i]).name] = stored.at(join("in_", i));
+  const Tensors found = model.run(inputs);
+  for (const auto& [name, tensor] : tensors_of(path + ".outputs.safetensors"))
+    EXPECT_LE(relative_error(found.at(name), tensor), 5e-5) << name;
+}
+
+// sqrt(sum of squared differences) over sqrt(sum of squares).
+double l2_distance(const Tensor& found, const Tensor& expected) {
+  const Tensor a = cast(found, DType::f64), b = cast(expected, DType::f64);
+  double difference = 0, square = 0;
+  for (int64_t i = 0; i < a.elements(); ++i) {
+    difference += std::pow(a.as<double>()[i] - b.as<double>()[i], 2);
+    square += std::pow(b.as<double>()[i], 2);
+  }
+  return std::sqrt(difference / square);
+}
+
+TEST(Models, Bf16IsAsNearToF32AsPyTorchsBf16) {
+  const std::string path = test_model("flux_bf16");
+  CompiledModel model(import_pt2(path + ".pt2"), {});
+  const Tensor found = model.run(tensors_of(path + ".inputs.safetensors")).at("out.0");
+  const Tensor truth = tensors_of(path + ".f32ref.safetensors").at("out.0");
+  const Tensor stored = tensors_of(path + ".outputs.safetensors").at("out.0");
+  EXPECT_LE(l2_distance(found, truth), 1.2 * l2_distance(stored, truth));
+}
 
 }  // namespace
 }  // namespace tutti

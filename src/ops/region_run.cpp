@@ -61,7 +61,8 @@ void RegionProgram::execute(const Operation& o, const Block& block) const {
     case Kind::load:
     case Kind::store: {
       const int32_t reg = o.kind == Kind::load ? o.target : o.a;
-      if (o.kind == Kind::load && registers_[static_cast<size_t>(reg)].memory >= 0) return;
+      const int32_t own = registers_[static_cast<size_t>(reg)].memory;
+      if (own >= 0 && &operations_[static_cast<size_t>(own)] == &o) return;
       char* registers = at(reg, block);
       const int64_t start =
           o.access.offset + rows_.offset(part_.space, o.access.strides, block.block) +
