@@ -2,6 +2,7 @@
 #include "import/pt2.h"
 
 #include "import/run_for_tests.h"
+#include "import/weights.h"
 
 namespace tutti {
 namespace {
@@ -73,8 +74,7 @@ TEST(Pt2, NamesInputsAndOutputsOfNestedStructures) {
     names.push_back(run.value(id).name);
     inputs[names.back()] = stored.at(join("in_", names.size() - 1));
   }
-  EXPECT_EQ(join_list(names),
-            "batch_a, batch_list_0, batch_list_1, pair_0, pair_1, mask, unused");
+  EXPECT_EQ(join_list(names), "batch_a, batch_list_0, batch_list_1, pair_0, pair_1, mask, unused");
   const auto outputs = run_graph(graph, inputs);
   expect_near(outputs, tensors_in(test_model("versions/nested.outputs.safetensors")), kF32, "");
   EXPECT_EQ(outputs.at("out.0.none").data, nullptr);
@@ -114,6 +114,65 @@ TEST(Pt2, RefusesTheLayoutsOfEarlierVersions) {
       EXPECT_EQ(error.code(), Errc::unsupported) << error.what();
     }
   }
+}
+
+// A graph of flux_tiny with the weights of its folder.
+Graph flux_tiny(const std::string& graph_name, const std::string& folder) {
+  Graph graph = import_pt2(test_model("flux_tiny/graphs/" + graph_name));
+  const auto weights = open_weights(test_model("flux_tiny/model/" + folder));
+  const BoundWeights bound = bind_weights(graph, *weights, DType::f32);
+  EXPECT_EQ(bound.bound, graph.residents.size());
+  EXPECT_EQ(bound.converted, bound.bound);
+  return graph;
+}
+
+// The last reference numbers are f16.
+constexpr double kF16 = 1e-3;
+
+// One step from the pipeline's noise on a grid of `rows` by `columns` tokens.
+void check_step(const std::string& graph_name, const std::string& picture, int64_t rows,
+                int64_t columns) {
+  Graph graph = flux_tiny(graph_name, "transformer");
+  const auto reference = tensors_in(test_model("flux_tiny/reference/" + picture));
+  TensorsByName inputs;
+  inputs["hidden_states"] = reference.at("noise");
+  inputs["encoder_hidden_states"] = reference.at("t5_embeds");
+  inputs["pooled_projections"] = reference.at("clip_pooled");
+  inputs["guidance"] = reference.at("guidance");
+  inputs["timestep"] = tensor_of(DType::f32, {1}, {values_of(reference.at("timesteps"))[0] / 1000});
+  inputs["txt_ids"] = Tensor::zeros(DType::f32, {64, 3});
+  inputs["img_ids"] = Tensor::zeros(DType::f32, {rows * columns, 3});
+  for (int64_t i = 0; i < rows * columns; ++i) {
+    inputs["img_ids"].as<float>()[3 * i + 1] = static_cast<float>(i / columns);
+    inputs["img_ids"].as<float>()[3 * i + 2] = static_cast<float>(i % columns);
+  }
+  const TensorsByName outputs = run_graph(graph, inputs);
+  ASSERT_EQ(outputs.size(), 1u);
+  EXPECT_LE(relative_error(outputs.begin()->second, reference.at("velocity_1")), kF16);
+}
+
+TEST(Pt2, TakesWeightsFromAFolder) { check_step("transformer.pt2", "fuji.safetensors", 32, 32); }
+
+TEST(Pt2, RunsOtherSizesOfADynamicGraph) {
+  check_step("transformer_dynamic.pt2", "wide.safetensors", 24, 40);
+}
+
+TEST(Pt2, DecodesAPicture) {
+  Graph graph = flux_tiny("vae_decoder_dynamic.pt2", "vae");
+  const auto reference = tensors_in(test_model("flux_tiny/reference/fuji.safetensors"));
+  const Values packed = values_of(reference.at("latents_20"));
+  // [32, 32, 16, 2, 2] -> [16, 64, 64], unscaled
+  constexpr double kScale = 0.3519, kShift = -0.0078;
+  Values z(16 * 64 * 64);
+  for (int64_t i = 0; i < 32 * 32 * 64; ++i) {
+    const int64_t row = i / (32 * 64), column = i / 64 % 32, c = i % 64 / 4, y = i % 4 / 2,
+                  x = i % 2;
+    z[static_cast<size_t>((c * 64 + row * 2 + y) * 64 + column * 2 + x)] =
+        packed[static_cast<size_t>(i)] / kScale + kShift;
+  }
+  const TensorsByName outputs =
+      run_graph(graph, {{"z", tensor_of(DType::f32, {1, 16, 64, 64}, z)}});
+  EXPECT_LE(relative_error(outputs.begin()->second, reference.at("image")), kF16);
 }
 
 }  // namespace

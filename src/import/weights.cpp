@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "import/weights.h"
+
+#include <set>
+
+#include "core/error.h"
+
+namespace tutti {
+namespace {
+
+// A file of another model lacks every name; near ones are looked for a few times only.
+constexpr size_t kNearestShown = 8;
+
+std::string list_of(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += "\n  " + line;
+  return text;
+}
+
+bool has_no_bytes(const Resident& resident) {
+  return resident.kind == Resident::Kind::bound && resident.data.data == nullptr &&
+         !(elements(resident.type.shape) == Dim(0));
+}
+
+class Binder {
+ public:
+  Binder(const WeightSource& weights, std::optional<DType> convert_to)
+      : weights_(weights), convert_to_(convert_to), names_(weights.names()) {}
+
+  std::optional<Tensor> take(const Resident& resident) {
+    std::optional<Tensor> tensor = weights_.find(resident.name);
+    if (!tensor) {
+      std::string line = resident.name;
+      if (missing_.size() < kNearestShown)
+        line += join("; nearest: ", join_list(nearest_names(resident.name, names_, 2)));
+      missing_.push_back(std::move(line));
+      return std::nullopt;
+    }
+    const DType wanted = resident.type.dtype;
+    if (!(to_shape(tensor->shape) == resident.type.shape)) {
+      misshaped_.push_back(
+          join(resident.name, " is ", tensor->shape, "; ", resident.type.shape, " is wanted"));
+    } else if (tensor->dtype != wanted) {
+      if (convert_to_ == wanted && is_float(tensor->dtype)) return tensor;
+      mistyped_.push_back(join(resident.name, " is ", tensor->dtype, "; ", wanted, " is wanted"));
+      option_ = wanted;
+    }
+    return tensor;
+  }
+
+  void refuse() const {
+    const std::string& path = weights_.path();
+    require(missing_.empty(), Errc::not_found, path, ": ", missing_.size(),
+            " weights are missing:", list_of(missing_));
+    require_argument(misshaped_.empty(), path, ": ", misshaped_.size(),
+                     " weights have another shape:", list_of(misshaped_));
+    require_argument(mistyped_.empty(), path, ": ", mistyped_.size(),
+                     " weights have another type (--dtype ", option_,
+                     " converts floats):", list_of(mistyped_));
+  }
+
+  size_t unused(const Graph& graph) const {
+    std::set<std::string_view> used;
+    for (const Resident& resident : graph.residents) used.insert(resident.name);
+    size_t count = 0;
+    for (const std::string& name : names_) count += used.count(name) == 0;
+    return count;
+  }
+
+ private:
+  const WeightSource& weights_;
+  const std::optional<DType> convert_to_;
+  const std::vector<std::string> names_;
+  std::vector<std::string> missing_, misshaped_, mistyped_;
+  DType option_ = DType::f32;
+};
+
+}  // namespace
+
+BoundWeights bind_weights(Graph& graph, const WeightSource& weights,
+                          std::optional<DType> convert_to) {
+  Binder binder(weights, convert_to);
+  std::vector<std::pair<Resident*, Tensor>> found;
+  for (Resident& resident : graph.residents) {
+    if (!has_no_bytes(resident)) continue;
+    if (auto tensor = binder.take(resident)) found.emplace_back(&resident, std::move(*tensor));
+  }
+  binder.refuse();
+  BoundWeights result{found.size(), 0, binder.unused(graph)};
+  for (auto& [resident, tensor] : found) {
+    const bool other = tensor.dtype != resident->type.dtype;
+    result.converted += other;
+    resident->data = other ? cast(tensor, resident->type.dtype) : std::move(tensor);
+  }
+  return result;
+}
+
+}  // namespace tutti
