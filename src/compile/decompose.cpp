@@ -24,7 +24,8 @@ class Decomposer {
           .values = old.values,
           .inputs = old.inputs,
           .outputs = old.outputs,
-          .updates = old.updates};
+          .updates = old.updates,
+          .names_made = old.names_made};
     bool changed = false;
     for (Node& node : old.nodes) {
       scope_ = node.scope;

@@ -69,7 +69,7 @@ bool fold_constants(Compilation& c) {
   Folder folder(f);
   bool changed = false;
   for (Node& node : f.nodes) {
-    if (is_source(node.op) || node.op.as<Expand>()) continue;
+    if (node.op.as<Full>() || node.op.as<Constant>() || node.op.as<Expand>()) continue;
     const ValueId id = node.outputs[0];
     if (node.outputs.size() != 1 || !constant[static_cast<size_t>(id)] ||
         !wanted[static_cast<size_t>(id)])

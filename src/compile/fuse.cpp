@@ -5,6 +5,7 @@
 #include <map>
 #include <queue>
 
+#include "compile/layout.h"
 #include "compile/pass.h"
 #include "ops/concat.h"
 #include "ops/constant.h"
@@ -27,7 +28,8 @@ bool transcendental(Elementwise fn) { return fn < Elementwise::neg; }
 // Decides which values are computed into memory and builds the regions that compute them.
 class Fuser {
  public:
-  explicit Fuser(Function& f) : f_(f), wanted_(f.values.size()), users_(f.values.size()) {
+  explicit Fuser(Function& f)
+      : f_(f), wanted_(f.values.size()), users_(f.values.size()), single_users_(single_users(f)) {
     for (size_t n = 0; n < f.nodes.size(); ++n)
       for (ValueId id : f.nodes[n].inputs) users_[static_cast<size_t>(id)].push_back(to_index(n));
   }
@@ -95,8 +97,9 @@ class Fuser {
     std::vector<const Node*> chain;
     for (const Node* at = &node; at != nullptr && is_view(at->op); at = f_.producer(at->inputs[0]))
       chain.push_back(at);
-    Dims shape = constant_dims(f_.type(chain.back()->inputs[0]).shape);
-    Dims strides = contiguous_strides(shape);
+    const ValueId base = chain.back()->inputs[0];
+    Dims shape = constant_dims(f_.type(base).shape);
+    Dims strides = preferred_strides(f_, single_users_, base);
     for (size_t i = chain.size(); i-- > 0;) {
       const auto view = view_layout(chain[i]->op, shape, strides);
       if (!view) return false;
@@ -185,6 +188,7 @@ class Fuser {
   Function& f_;
   std::vector<bool> wanted_;
   std::vector<std::vector<int32_t>> users_;
+  std::vector<int32_t> single_users_;  // before fusion
   std::map<int32_t, BuiltRegion> regions_;
 };
 

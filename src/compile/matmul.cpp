@@ -49,7 +49,8 @@ class Merger {
     for (size_t n = 0; n < f_.nodes.size(); ++n) {
       const Node& node = f_.nodes[n];
       if (!node.op.as<Matmul>() || !is_float(f_.type(node.inputs[0]).dtype) ||
-          size_of(f_.type(node.inputs[0]).dtype) == 1)
+          size_of(f_.type(node.inputs[0]).dtype) == 1 ||
+          fixed_[static_cast<size_t>(node.outputs[0])])
         continue;
       if (mergeable(node))
         groups[node.inputs[0]].push_back(n);
@@ -76,6 +77,13 @@ class Merger {
     std::vector<bool> done(old.size());
     for (const auto& [first, group] : groups)
       for (size_t n : group) done[n] = true;
+    // What comes from weights alone goes first, so that it exists where a group begins.
+    for (size_t n = 0; n < old.size(); ++n) {
+      if (done[n] || old[n].outputs.empty() || !fixed_[static_cast<size_t>(old[n].outputs[0])])
+        continue;
+      done[n] = true;
+      push(std::move(old[n]));
+    }
     for (size_t n = 0; n < old.size(); ++n) {
       const auto group = groups.find(n);
       if (group != groups.end())

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compile/pass.h"
 #include "core/log.h"
+#include "ir/verify.h"
 
 namespace tutti {
 
 std::span<const Pass> pipeline() {
   static constexpr Pass kPasses[] = {
-      {"simplify", simplify},     {"fold_constants", fold_constants},
-      {"split_init", split_init}, {"decompose", decompose},
-      {"simplify", simplify},     {"fuse", fuse},
+      {"simplify", simplify},
+      {"fold_constants", fold_constants},
+      {"share_equal", share_equal},
+      {"merge_matmuls", merge_matmuls},
+      {"absorb_epilogues", absorb_epilogues},
+      {"pack_weights", pack_weights},
+      {"split_init", split_init},
+      {"decompose", decompose},
+      {"simplify", simplify},
+      {"fuse", fuse},
   };
   return kPasses;
 }
@@ -18,6 +26,7 @@ void run_pipeline(Compilation& c) {
   for (const Pass& pass : pipeline()) {
     if (!pass.run(c)) continue;
     c.function.remove_dead();
+    verify(c.program.graph, c.function);
     log(LogLevel::debug, "pass ", pass.name, ": ", c.function.nodes.size(), " nodes");
   }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <map>
 #include <optional>
 
+#include "compile/layout.h"
 #include "compile/memory.h"
 #include "compile/pass.h"
 #include "ops/concat.h"
@@ -37,7 +39,11 @@ bool works_in_place(const Op& op) { return op.as<IndexPut>() || op.as<SliceUpdat
 class Placer {
  public:
   explicit Placer(Compilation& c)
-      : f_(c.function), program_(c.program), locations_(f_.values.size()), held_(f_.values.size()) {
+      : f_(c.function),
+        program_(c.program),
+        locations_(f_.values.size()),
+        held_(f_.values.size()),
+        users_(single_users(f_)) {
     options_ = &c.options;
   }
 
@@ -239,7 +245,8 @@ class Placer {
       const Location& target = target_[static_cast<size_t>(id)];
       location(id) = target.buffer != kNone
                          ? target
-                         : contiguous(new_block(id), constant_dims(f_.type(id).shape));
+                         : Location{new_block(id), 0, constant_dims(f_.type(id).shape),
+                                    preferred_strides(f_, users_, id)};
     }
     std::vector<Location> in, out;
     std::vector<DType> in_types, out_types;
@@ -282,7 +289,10 @@ class Placer {
   // Copies a value to a location unless it is there.
   void copy(ValueId id, const Location& to, const std::string& scope) {
     const Location& from = location(id);
-    if (from.buffer == to.buffer && from.offset == to.offset && from.strides == to.strides) return;
+    bool same = from.buffer == to.buffer && from.offset == to.offset;
+    for (int axis = 0; axis < to.shape.rank(); ++axis)
+      same = same && (to.shape[axis] == 1 || from.strides[axis] == to.strides[axis]);
+    if (same) return;
     const DType dtype = f_.type(id).dtype;
     const bool held = buffers_[static_cast<size_t>(to.buffer)].place == Place::held;
     add_step(Cast{dtype}, scope, held, {from}, {dtype}, {to}, {dtype});
@@ -382,6 +392,7 @@ class Placer {
   std::vector<Location> locations_;  // by value
   std::vector<Location> target_;     // by value: where it is asked to be
   std::vector<bool> held_;           // by value: computed in `prepare`
+  std::vector<int32_t> users_;       // by value: see single_users
   std::vector<Buffer> buffers_;
   std::map<size_t, int64_t> held_offsets_;  // by buffer: start in the arena or the held memory
   std::vector<Draft> prepare_, run_;
