@@ -8,10 +8,27 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "core/error.h"
 
 namespace tutti {
+namespace {
+
+// What is mapped now, by first byte.
+struct Mappings {
+  std::mutex mutex;
+  std::map<const std::byte*, std::weak_ptr<const MappedFile>, std::less<>> files;
+};
+
+// Never destroyed: files may be unmapped while the program ends.
+Mappings& mappings() {
+  static auto* const kMappings = new Mappings;
+  return *kMappings;
+}
+
+}  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -28,7 +45,18 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   void* data = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
   require(data != MAP_FAILED, Errc::io, path, ": cannot be mapped: ", std::strerror(errno));
   file->data_ = static_cast<const std::byte*>(data);
+  const std::lock_guard lock(mappings().mutex);
+  mappings().files[file->data_] = file;
   return file;
+}
+
+std::shared_ptr<const MappedFile> MappedFile::containing(const void* address) {
+  const auto* byte = static_cast<const std::byte*>(address);
+  const std::lock_guard lock(mappings().mutex);
+  auto at = mappings().files.upper_bound(byte);
+  if (at == mappings().files.begin()) return nullptr;
+  auto file = (--at)->second.lock();
+  return file && byte < file->data_ + file->size_ ? file : nullptr;
 }
 
 std::shared_ptr<const MappedFile> MappedFile::from_bytes(std::vector<std::byte> bytes,
@@ -42,7 +70,12 @@ std::shared_ptr<const MappedFile> MappedFile::from_bytes(std::vector<std::byte> 
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr && owned_.empty()) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr || !owned_.empty()) return;
+  {
+    const std::lock_guard lock(mappings().mutex);
+    mappings().files.erase(data_);
+  }
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 }  // namespace tutti

@@ -17,6 +17,8 @@ class MappedFile {
   /// Bytes in memory that are read as if they were the file `path`.
   static std::shared_ptr<const MappedFile> from_bytes(std::vector<std::byte> bytes,
                                                       std::string path);
+  /// The mapped file (not one from_bytes made) that has this address among its bytes, or null.
+  static std::shared_ptr<const MappedFile> containing(const void* address);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
