@@ -20,9 +20,11 @@ std::string key_text(const Json& key) {
 class Tree {
  public:
   Tree(const Json& spec, const std::optional<Json>& namedtuple_fields)
-      : spec_(spec), namedtuple_fields_(namedtuple_fields) {
+      : spec_(spec),
+        namedtuple_fields_(namedtuple_fields),
+        where_(join(spec.document_name(), ": a pytree")) {
     const std::string_view text = spec.as_string();
-    document_ = JsonDocument::parse(bytes_of(text), where(spec));
+    document_ = JsonDocument::parse(bytes_of(text), where_);
     std::vector<Json> items;
     for (Json item : document_->root().array()) items.push_back(item);
     if (items.size() != 2 || items[0].as_int() != 1)
@@ -54,8 +56,8 @@ class Tree {
   std::vector<std::string> keys(const Json& node, size_t count) const {
     std::vector<std::string> keys;
     const auto context = node.find("context");
-    if (context && context->is_string()) {
-      const auto document = JsonDocument::parse(bytes_of(context->as_string()), where(spec_));
+    if (context && context->is_string() && context->as_string() != "null") {
+      const auto document = JsonDocument::parse(bytes_of(context->as_string()), where_);
       std::optional<Json> list = document->root();
       if (list->is_object()) list = list->find("dict_context");  // of a defaultdict
       if (list && list->is_string()) list = fields(list->as_string());
@@ -71,10 +73,6 @@ class Tree {
   }
 
  private:
-  static std::string where(const Json& spec) {
-    return join(spec.document_name(), ": ", spec.path());
-  }
-
   // The field names of a namedtuple type, which is what its context names.
   std::optional<Json> fields(std::string_view type) const {
     const auto entry = namedtuple_fields_ ? namedtuple_fields_->find(type) : std::nullopt;
@@ -83,6 +81,7 @@ class Tree {
 
   Json spec_;
   std::optional<Json> namedtuple_fields_;
+  std::string where_;
   std::unique_ptr<const JsonDocument> document_;
   std::optional<Json> root_;
 };

@@ -74,8 +74,9 @@ TEST(Pt2Pytree, RefusesContradictions) {
   };
   EXPECT_EQ(refusal(node("builtins.dict", R"(["a", "b"])", {kLeaf})),
             "model.json: spec: has a container of 1 children with 2 keys");
-  EXPECT_NE(refusal(node("builtins.dict", "[", {kLeaf})).find("model.json: spec: is no valid JSON"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal(node("builtins.dict", "[", {kLeaf})).find("model.json: a pytree: is no valid JSON"),
+      std::string::npos);
   EXPECT_NE(refusal("7").find("is no object"), std::string::npos);
   EXPECT_NE(error_of(Errc::unsupported,
                      [] { leaf_paths(document(kLeaf, 2)->root().at("spec"), {}, "out"); })
