@@ -45,7 +45,6 @@ std::optional<uint64_t> bytes_spanned(const StorageView& view) {
   if (!contiguous_view(view.dtype, view.shape) || view.strides.rank() != view.shape.rank())
     return std::nullopt;
   for (int i = 0; i < view.shape.rank(); ++i) {
-    if (view.strides[i] < 0) return std::nullopt;
     empty = empty || view.shape[i] == 0;
     const auto reach = times(std::max<int64_t>(view.shape[i] - 1, 0), view.strides[i]);
     if (reach) last = plus(*last, *reach);

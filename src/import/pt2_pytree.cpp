@@ -6,6 +6,9 @@
 namespace tutti::pt2 {
 namespace {
 
+// Long keys in deep trees would otherwise make every leaf's path as long as the file.
+constexpr size_t kMaxPath = 1000;
+
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
@@ -36,6 +39,9 @@ class Tree {
 
   void append_leaves(const Json& node, const std::string& path,
                      std::vector<std::string>& paths) const {
+    if (path.size() > kMaxPath)
+      spec_.refuse(Errc::unsupported, "has a path of ", path.size(), " bytes; at most ", kMaxPath,
+                   " can be read");
     if (!node.find("type")) {
       paths.push_back(path);
       return;

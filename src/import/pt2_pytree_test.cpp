@@ -68,6 +68,14 @@ TEST(Pt2Pytree, NamesArgumentsOfACall) {
   EXPECT_EQ(call({}), "args.0, args.1.0, args.1.1, scale");
 }
 
+TEST(Pt2Pytree, RefusesPathsWithoutEnd) {
+  std::string tree = kLeaf;
+  for (int i = 0; i < 20; ++i)
+    tree = node("builtins.dict", "[\"" + std::string(100, 'k') + "\"]", {tree});
+  EXPECT_NE(error_of(Errc::unsupported, [&] { paths(tree); }).find("at most 1000"),
+            std::string::npos);
+}
+
 TEST(Pt2Pytree, RefusesContradictions) {
   const auto refusal = [](const std::string& tree) {
     return error_of(Errc::corrupt, [&] { paths(tree); });
