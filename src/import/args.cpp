@@ -15,7 +15,7 @@ const Dim& Number::as_dim() const {
 }
 
 double Number::as_real() const {
-  require(integer.is_constant() && is_known, Errc::unsupported, "the number ", integer,
+  require(is_constant(), Errc::unsupported, "the number ", integer,
           " is symbolic; a constant is wanted");
   const auto whole = static_cast<double>(integer.value());
   return kind == Kind::real ? real * whole : whole;

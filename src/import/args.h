@@ -16,15 +16,23 @@ namespace tutti::pt2 {
 struct Number {
   enum class Kind : uint8_t { boolean, integer, real };
   Kind kind = Kind::integer;
-  Dim integer = 1;       ///< of an integer; 0 or 1 of a boolean; a symbolic factor of a float
-  double real = 0;       ///< of a float
-  bool is_known = true;  ///< false for a boolean that depends on symbols
+  Dim integer = 1;        ///< of an integer; 0 or 1 of a boolean; a symbolic factor of a float
+  double real = 0;        ///< of a float
+  ValueId value = kNone;  ///< f64 without extents: a float that only the graph can compute
+  bool is_known = true;   ///< false for a boolean that depends on symbols
 
   static Number of_bool(bool value) { return {Kind::boolean, value ? 1 : 0}; }
   static Number of_dim(Dim value) { return {Kind::integer, std::move(value)}; }
   static Number of_real(double value, Dim factor = 1) {
     return {Kind::real, std::move(factor), value};
   }
+  static Number of_value(ValueId value) {
+    Number number = of_real(0);
+    number.value = value;
+    return number;
+  }
+  /// True when it is neither symbolic nor unknown.
+  bool is_constant() const { return integer.is_constant() && is_known && value == kNone; }
   /// The integer or boolean; throws invalid_argument for a float.
   const Dim& as_dim() const;
   /// As a float; throws unsupported when it is symbolic.

@@ -24,16 +24,14 @@ Typed typed(const Lowering& l, const Operand& x) {
 }
 
 ValueId number_value(Lowering& l, const Number& number, DType dtype) {
-  if (number.integer.is_constant() && number.kind == Number::Kind::real)
-    return l.e.scalar(number.as_real(), dtype);
-  const Dim& whole = number.integer;
   require(number.is_known, Errc::unsupported, "a condition on symbolic extents has no value");
-  if (number.kind != Number::Kind::real) return l.e.integer(whole, dtype);
-  return l.e.cast(l.e.binary(Elementwise::mul, l.e.integer(whole, DType::f64), number.real), dtype);
+  if (number.kind != Number::Kind::real) return l.e.integer(number.integer, dtype);
+  if (number.is_constant()) return l.e.scalar(number.as_real(), dtype);
+  return l.e.cast(float_value(l, number), dtype);
 }
 
 bool is_exact(const Number& number, DType dtype) {
-  if (!number.integer.is_constant()) return false;
+  if (!number.is_constant()) return false;
   const double value = number.as_real();
   return with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
@@ -141,6 +139,14 @@ Array convert(Lowering& l, const Operand& x, ElementType type) {
   return make_complex(l, real, l.e.expand(zero, l.e.shape(real)));
 }
 
+ValueId float_value(Lowering& l, const Number& number) {
+  if (number.value != kNone) return number.value;
+  if (number.is_constant()) return l.e.scalar(number.as_real(), DType::f64);
+  const ValueId whole = l.e.integer(number.integer, DType::f64);
+  if (number.kind != Number::Kind::real || number.real == 1) return whole;
+  return l.e.binary(Elementwise::mul, whole, number.real);
+}
+
 bool is_small(DType dtype) { return is_float(dtype) && size_of(dtype) < size_of(DType::f32); }
 
 ValueId to_float(Lowering& l, ValueId x) {
@@ -157,7 +163,7 @@ Array binary(Lowering& l, Elementwise fn, const Operand& a, const Operand& b) {
 }
 
 Array add(Lowering& l, Elementwise fn, const Operand& a, const Operand& b, const Number& factor) {
-  if (factor.integer.is_constant() && factor.as_real() == 1) return binary(l, fn, a, b);
+  if (factor.is_constant() && factor.as_real() == 1) return binary(l, fn, a, b);
   const Operand operands[] = {a, b};
   const ElementType type = common_type(l, operands);
   if (type.is_complex || !is_small(type.dtype))
@@ -180,7 +186,7 @@ ValueId power(Lowering& l, const Operand& x, const Operand& exponent) {
   const Operand operands[] = {x, exponent};
   const DType type = common_type(l, operands).dtype;
   const ValueId base = convert(l, x, type);
-  if (exponent.number && exponent.number->integer.is_constant() && type != DType::boolean) {
+  if (exponent.number && exponent.number->is_constant() && type != DType::boolean) {
     const double number = exponent.number->as_real();
     const auto times = [&](ValueId a) { return l.e.binary(Elementwise::mul, a, base); };
     if (number == 1) return base;

@@ -18,6 +18,9 @@ Array convert(Lowering& l, const Operand& x, ElementType type);
 /// As convert, for real types.
 ValueId convert(Lowering& l, const Operand& x, DType dtype);
 
+/// The number as f64 without extents.
+ValueId float_value(Lowering& l, const Number& number);
+
 /// The value itself when it is of floats, else in f32.
 ValueId to_float(Lowering& l, ValueId x);
 /// f32 for f16 and bf16, else the value itself: what PyTorch computes in inside one operator.

@@ -115,7 +115,7 @@ Results add_combined(Lowering& l, const Args& a) {
   };
   ValueId scaled = take(operands[1]);
   const Number& value = a.number("value");
-  if (!(value.integer.is_constant() && value.as_real() == 1))
+  if (!(value.is_constant() && value.as_real() == 1))
     scaled = times(l, convert(l, value, wide), scaled);
   const ValueId combined = l.e.binary(fn, scaled, take(operands[2]));
   return l.e.cast(l.e.binary(Fn::add, take(operands[0]), combined), type);
@@ -167,6 +167,18 @@ Results is_close(Lowering& l, const Args& a) {
         l.e.binary(Fn::logical_or, same,
                    l.e.binary(Fn::logical_and, l.e.unary(Fn::is_nan, x), l.e.unary(Fn::is_nan, y)));
   return same;
+}
+
+// The size of one with the sign of the other, that of zeros included.
+Results copy_sign(Lowering& l, const Args& a) {
+  const Operand operands[] = {a.operand("self"), a.operand("other")};
+  const DType type = float_type(common_type(l, operands)).dtype;
+  const ValueId size = l.e.unary(Fn::abs, convert(l, operands[0], type));
+  const ValueId sign = convert(l, operands[1], type);
+  const ValueId below = l.e.binary(Fn::less, sign, 0);
+  const ValueId inverse_below = l.e.binary(Fn::less, l.e.unary(Fn::reciprocal, sign), 0);
+  const ValueId is_negative = l.e.binary(Fn::logical_or, below, inverse_below);
+  return l.e.choose(is_negative, l.e.unary(Fn::neg, size), size);
 }
 
 constexpr Row kRows[] = {
@@ -223,6 +235,7 @@ constexpr Row kRows[] = {
     {"addcdiv", "self, tensor1, tensor2, value=1", add_combined<Fn::div>},
     {"xlogy.Tensor xlogy.Scalar_Other xlogy.Scalar_Self special_xlogy", "self, other", x_log_y},
     {"logaddexp", "self, other", log_add_exp},
+    {"copysign.Tensor copysign.Scalar", "self, other", copy_sign},
     {"hypot", "self, other", hypotenuse},
 };
 

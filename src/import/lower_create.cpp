@@ -23,7 +23,7 @@ DType natural_type(const Number& number) {
 
 Results filled(Lowering& l, const Number& value, ElementType type, const Shape& shape) {
   require(!type.is_complex, Errc::unsupported, "new complex tensors are not supported");
-  if (value.integer.is_constant()) return l.e.full(value.as_real(), type.dtype, shape);
+  if (value.is_constant()) return l.e.full(value.as_real(), type.dtype, shape);
   return l.e.expand(convert(l, value, type.dtype), shape);
 }
 
@@ -83,7 +83,7 @@ Results arange_of(Lowering& l, const Args& a, const Number& start, const Number&
   Arange arange;
   arange.size = range_size(start, end, step);
   arange.dtype = type.dtype;
-  const bool symbolic = !start.integer.is_constant() || !step.integer.is_constant();
+  const bool symbolic = !start.is_constant() || !step.is_constant();
   if (is_float(type.dtype) && !symbolic) {
     arange.float_start = start.as_real();
     arange.float_step = step.as_real();

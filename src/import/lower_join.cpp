@@ -143,6 +143,53 @@ Results roll(Lowering& l, const Args& a) {
   return x;
 }
 
+// Quarter turns from the first axis towards the second.
+Results rotate(Lowering& l, const Args& a) {
+  const ValueId x = a.value("self");
+  const std::vector<int64_t> axes = a.integers("dims");
+  require_argument(axes.size() == 2, "rot90 of ", axes.size(), " axes");
+  const int64_t from = normal_axis(axes[0], l.e.rank(x)), to = normal_axis(axes[1], l.e.rank(x));
+  switch ((a.integer("k") % 4 + 4) % 4) {
+    case 1:
+      return l.e.transpose(flip_axis(l, x, to), from, to);
+    case 2:
+      return flip_axis(l, flip_axis(l, x, from), to);
+    case 3:
+      return flip_axis(l, l.e.transpose(x, from, to), to);
+    default:
+      return x;
+  }
+}
+
+// Every element of one times the whole other.
+Results kronecker(Lowering& l, const Args& a) {
+  ValueId x = a.value("self"), y = a.value("other");
+  while (l.e.rank(x) < l.e.rank(y)) x = l.e.unsqueeze(x, 0);
+  while (l.e.rank(y) < l.e.rank(x)) y = l.e.unsqueeze(y, 0);
+  Shape xs, ys, to;
+  for (int64_t i = 0; i < l.e.rank(x); ++i) {
+    xs.insert(xs.end(), {l.e.extent(x, i), Dim(1)});
+    ys.insert(ys.end(), {Dim(1), l.e.extent(y, i)});
+    to.push_back(l.e.extent(x, i) * l.e.extent(y, i));
+  }
+  return l.e.reshape(binary(l, Fn::mul, l.e.reshape(x, xs), l.e.reshape(y, ys)).id, to);
+}
+
+Results cartesian_product(Lowering& l, const Args& a) {
+  const std::vector<ValueId> tensors = a.values("tensors");
+  if (tensors.size() == 1) return tensors[0];
+  Shape grid;
+  for (ValueId x : tensors) grid.push_back(l.e.extent(x, 0));
+  std::vector<ValueId> columns;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    Shape row(tensors.size(), 1);
+    row[i] = grid[i];
+    const ValueId wide = l.e.expand(l.e.reshape(tensors[i], row), grid);
+    columns.push_back(l.e.reshape(wide, {elements(grid)}));
+  }
+  return l.e.stack(columns, 1);
+}
+
 // Numbers come in pairs, the last axis first.
 ValueId pad_of(Lowering& l, ValueId x, const std::vector<int64_t>& borders, const std::string& mode,
                double value) {
@@ -245,6 +292,9 @@ constexpr Row kRows[] = {
     {"fliplr", "self", flip_one<1>},
     {"flipud", "self", flip_one<0>},
     {"roll", "self, shifts, dims=[]", roll},
+    {"rot90", "self, k=1, dims=[0 1]", rotate},
+    {"kron", "self, other", kronecker},
+    {"cartesian_prod", "tensors", cartesian_product},
     {"pad", "self, pad, mode='constant', value=None", pad},
     {"constant_pad_nd", "self, pad, value=0", pad_constant},
     {"reflection_pad1d reflection_pad2d reflection_pad3d", "self, padding", pad_edge<'r'>},

@@ -48,8 +48,8 @@ Results linear(Lowering& l, const Args& a) {
   return is_row ? l.e.squeeze(y, 0) : y;
 }
 
-bool is_one(const Number& number) { return number.integer.is_constant() && number.as_real() == 1; }
-bool is_zero(const Number& number) { return number.integer.is_constant() && number.as_real() == 0; }
+bool is_one(const Number& number) { return number.is_constant() && number.as_real() == 1; }
+bool is_zero(const Number& number) { return number.is_constant() && number.as_real() == 0; }
 
 // beta * addend + alpha * a b
 ValueId add_product(Lowering& l, const Args& args, ValueId a, ValueId b) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
-#include "import/lowering.h"
+#include "import/arithmetic.h"
 
 namespace tutti::pt2 {
 namespace {
@@ -9,28 +9,35 @@ namespace {
 // Python arithmetic on numbers and extents. A float may have one symbolic factor.
 
 bool is_real(const Number& x) { return x.kind == Number::Kind::real; }
-bool is_constant(const Number& x) { return x.integer.is_constant() && x.is_known; }
 
 // A float's constant factor; integers have 1.
 double factor(const Number& x) { return is_real(x) ? x.real : 1; }
 
-Number product(const Number& a, const Number& b) {
+Number in_graph(Lowering& l, Elementwise fn, const Number& a, const Number& b) {
+  return Number::of_value(l.e.binary(fn, float_value(l, a), float_value(l, b)));
+}
+
+bool is_value(const Number& x) { return x.value != kNone; }
+
+Number product(Lowering& l, const Number& a, const Number& b) {
+  if (is_value(a) || is_value(b)) return in_graph(l, Elementwise::mul, a, b);
   if (!is_real(a) && !is_real(b)) return Number::of_dim(a.as_dim() * b.as_dim());
   return Number::of_real(factor(a) * factor(b), a.integer * b.integer);
 }
 
-Number sum(const Number& a, const Number& b) {
+Number sum(Lowering& l, const Number& a, const Number& b) {
   if (!is_real(a) && !is_real(b)) return Number::of_dim(a.as_dim() + b.as_dim());
-  if (is_constant(a) && is_constant(b)) return Number::of_real(a.as_real() + b.as_real());
-  require(factor(a) == factor(b), Errc::unsupported,
-          "a sum of symbolic floats of different factors is not supported");
-  return Number::of_real(factor(a), a.integer + b.integer);
+  if (a.is_constant() && b.is_constant()) return Number::of_real(a.as_real() + b.as_real());
+  return in_graph(l, Elementwise::add, a, b);
 }
 
-Number negative(const Number& x) { return product(x, Number::of_dim(-1)); }
-Number difference(const Number& a, const Number& b) { return sum(a, negative(b)); }
+Number negative(Lowering& l, const Number& x) { return product(l, x, Number::of_dim(-1)); }
+Number difference(Lowering& l, const Number& a, const Number& b) {
+  return sum(l, a, negative(l, b));
+}
 
-Number quotient(const Number& a, const Number& b) {
+Number quotient(Lowering& l, const Number& a, const Number& b) {
+  if (is_value(a) || !b.is_constant()) return in_graph(l, Elementwise::div, a, b);
   const double divisor = b.as_real();
   require_argument(divisor != 0, "a division by zero");
   return Number::of_real(factor(a) / divisor, a.integer);
@@ -40,52 +47,56 @@ Number quotient(const Number& a, const Number& b) {
 Number to_integer(const Number& x, bool up) {
   if (!is_real(x)) return x;
   const auto whole = [](double d) { return Number::of_dim(static_cast<int64_t>(d)); };
-  if (is_constant(x)) return whole(up ? std::ceil(x.as_real()) : std::floor(x.as_real()));
-  if (x.real == std::floor(x.real)) return Number::of_dim(x.integer * static_cast<int64_t>(x.real));
+  if (x.is_constant()) return whole(up ? std::ceil(x.as_real()) : std::floor(x.as_real()));
+  if (!is_value(x) && x.real == std::floor(x.real))
+    return Number::of_dim(x.integer * static_cast<int64_t>(x.real));
   const double divisor = std::round(1 / x.real);
-  require(divisor > 1 && std::abs(divisor * x.real - 1) < 1e-12, Errc::unsupported, "rounding ",
-          x.real, " * ", x.integer, " is not supported");
+  require(!is_value(x) && divisor > 1 && std::abs(divisor * x.real - 1) < 1e-12, Errc::unsupported,
+          "rounding a symbolic float is not supported");
   const auto k = static_cast<int64_t>(divisor);
   return Number::of_dim(floor_div(up ? x.integer + (k - 1) : x.integer, k));
 }
 
-Number floor_quotient(const Number& a, const Number& b) {
+Number floor_quotient(Lowering&, const Number& a, const Number& b) {
   if (is_real(a) || is_real(b)) return Number::of_real(std::floor(a.as_real() / b.as_real()));
   return Number::of_dim(floor_div(a.as_dim(), b.as_dim()));
 }
 
-Number remainder(const Number& a, const Number& b) {
+Number remainder(Lowering&, const Number& a, const Number& b) {
   if (!is_real(a) && !is_real(b)) return Number::of_dim(mod(a.as_dim(), b.as_dim()));
   const double x = a.as_real(), y = b.as_real();
   return Number::of_real(x - y * std::floor(x / y));
 }
 
-Number power(const Number& a, const Number& b) {
-  if (is_real(a) || is_real(b) || !is_constant(b) || b.as_real() < 0)
+Number power(Lowering& l, const Number& a, const Number& b) {
+  if (a.is_constant() && b.is_constant() && (is_real(a) || is_real(b) || b.as_real() < 0))
     return Number::of_real(std::pow(a.as_real(), b.as_real()));
+  if (is_real(a) || is_real(b) || !b.is_constant() || b.as_real() < 0)
+    return in_graph(l, Elementwise::pow, a, b);
   Dim y = 1;
   for (int64_t i = 0; i < b.integer.value(); ++i) y = y * a.as_dim();
   return Number::of_dim(y);
 }
 
-template <Number (*f)(const Number&, const Number&)>
-Results binary(Lowering&, const Args& a) {
-  return f(a.number("a"), a.number("b"));
+template <Number (*f)(Lowering&, const Number&, const Number&)>
+Results binary(Lowering& l, const Args& a) {
+  return f(l, a.number("a"), a.number("b"));
 }
-template <Number (*f)(const Number&)>
-Results unary(Lowering&, const Args& a) {
-  return f(a.number("a"));
+template <Number (*f)(Lowering&, const Number&)>
+Results unary(Lowering& l, const Args& a) {
+  return f(l, a.number("a"));
 }
 
-Number positive(const Number& x) { return x; }
-Number rounded_down(const Number& x) { return to_integer(x, false); }
-Number rounded_up(const Number& x) { return to_integer(x, true); }
-Number truncated(const Number& x) {
-  return is_real(x) && is_constant(x) && x.as_real() < 0 ? to_integer(x, true)
-                                                         : to_integer(x, false);
+Number positive(Lowering&, const Number& x) { return x; }
+Number rounded_down(Lowering&, const Number& x) { return to_integer(x, false); }
+Number rounded_up(Lowering&, const Number& x) { return to_integer(x, true); }
+Number truncated(Lowering&, const Number& x) {
+  return to_integer(x, is_real(x) && x.is_constant() && x.as_real() < 0);
 }
-Number as_float(const Number& x) { return is_real(x) ? x : Number::of_real(1, x.as_dim()); }
-Number square_root(const Number& x) { return Number::of_real(std::sqrt(x.as_real())); }
+Number as_float(Lowering&, const Number& x) {
+  return is_real(x) ? x : Number::of_real(1, x.as_dim());
+}
+Number square_root(Lowering& l, const Number& x) { return power(l, x, Number::of_real(0.5)); }
 
 template <bool is_max>
 Results extremum(Lowering& l, const Args& args) {
@@ -107,37 +118,41 @@ Number unknown() {
 // yes, no, or unknown where the ranges of symbols cannot tell
 Number at_most(const Lowering& l, const Number& a, const Number& b) {
   if (!a.is_known || !b.is_known) return unknown();
-  if (is_constant(a) && is_constant(b)) return Number::of_bool(a.as_real() <= b.as_real());
+  if (a.is_constant() && b.is_constant()) return Number::of_bool(a.as_real() <= b.as_real());
   if (is_real(a) || is_real(b)) return unknown();
   if (l.at_most(a.integer, b.integer)) return Number::of_bool(true);
   return l.at_most(b.integer + 1, a.integer) ? Number::of_bool(false) : unknown();
 }
 
-Number negated(const Number& x) { return x.is_known ? Number::of_bool(x.integer == Dim(0)) : x; }
+Number opposite(const Number& x) { return x.is_known ? Number::of_bool(x.integer == Dim(0)) : x; }
+Number negated(Lowering&, const Number& x) { return opposite(x); }
 
-Number both(const Number& a, const Number& b) {
+Number both_of(const Number& a, const Number& b) {
   if (a.is_known && a.integer == Dim(0)) return a;
   return b.is_known && b.integer == Dim(0) ? b : a.is_known ? b : a;
 }
-
-Number either(const Number& a, const Number& b) { return negated(both(negated(a), negated(b))); }
+Number both(Lowering&, const Number& a, const Number& b) { return both_of(a, b); }
+Number either(Lowering&, const Number& a, const Number& b) {
+  return opposite(both_of(opposite(a), opposite(b)));
+}
 
 Results less_equal(Lowering& l, const Args& a) { return at_most(l, a.number("a"), a.number("b")); }
 Results greater_equal(Lowering& l, const Args& a) {
   return at_most(l, a.number("b"), a.number("a"));
 }
 Results less(Lowering& l, const Args& a) {
-  return negated(at_most(l, a.number("b"), a.number("a")));
+  return opposite(at_most(l, a.number("b"), a.number("a")));
 }
 Results greater(Lowering& l, const Args& a) {
-  return negated(at_most(l, a.number("a"), a.number("b")));
+  return opposite(at_most(l, a.number("a"), a.number("b")));
 }
 Results equal(Lowering& l, const Args& a) {
-  return both(at_most(l, a.number("a"), a.number("b")), at_most(l, a.number("b"), a.number("a")));
+  return both_of(at_most(l, a.number("a"), a.number("b")),
+                 at_most(l, a.number("b"), a.number("a")));
 }
 Results not_equal(Lowering& l, const Args& a) {
-  return negated(
-      both(at_most(l, a.number("a"), a.number("b")), at_most(l, a.number("b"), a.number("a"))));
+  return opposite(
+      both_of(at_most(l, a.number("a"), a.number("b")), at_most(l, a.number("b"), a.number("a"))));
 }
 
 Results if_then_else(Lowering&, const Args& a) {
@@ -147,9 +162,9 @@ Results if_then_else(Lowering&, const Args& a) {
   return condition.integer == Dim(0) ? a.number("f") : a.number("t");
 }
 
-Results sum_of_list(Lowering&, const Args& a) {
+Results sum_of_list(Lowering& l, const Args& a) {
   Number total = Number::of_dim(0);
-  for (const Number& number : a.numbers("args")) total = sum(total, number);
+  for (const Number& number : a.numbers("args")) total = sum(l, total, number);
   return total;
 }
 

@@ -20,6 +20,7 @@ Item parse_default(std::string_view text) {
   if (text == "None") return {};
   if (text == "True" || text == "False") return Number::of_bool(text == "True");
   if (text == "[]") return std::vector<Number>{};
+  if (text == "[0 1]") return std::vector<Number>{Number::of_dim(0), Number::of_dim(1)};
   if (text.front() == '\'') return std::string(text.substr(1, text.size() - 2));
   double number = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -68,9 +69,9 @@ const Table& table() {
   static const Table kTable = [] {
     Table t;
     for (const auto rows :
-         {elementwise_rows(), binary_rows(), activation_rows(), view_rows(), copy_rows(),
-          reduce_rows(), linear_rows(), conv_rows(), index_rows(), join_rows(), create_rows(),
-          norm_rows(), attention_rows(), symbolic_rows()})
+         {elementwise_rows(), binary_rows(), activation_rows(), view_rows(), slice_rows(),
+          scatter_rows(), sort_rows(), copy_rows(), reduce_rows(), linear_rows(), conv_rows(),
+          index_rows(), join_rows(), create_rows(), norm_rows(), attention_rows(), symbolic_rows()})
       t.add(rows);
     return t;
   }();

@@ -1,69 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "import/lower_views.h"
-
 #include <algorithm>
-#include <limits>
 #include <numeric>
+
+#include "import/lowering.h"
 
 #include "ops/views.h"
 
 namespace tutti::pt2 {
-namespace {
-
-// An index of an axis of extent n, negative ones from its end, cut to 0 .. n.
-Dim bounded(const Lowering& l, Dim index, const Dim& n) {
-  constexpr int64_t kOpenEnd = std::numeric_limits<int64_t>::max() / 2;
-  if (index.is_constant() && index.value() >= kOpenEnd) return n;
-  if (l.at_most(index, -1))
-    index = index.is_constant() && index.value() < -kOpenEnd ? 0 : index + n;
-  if (!l.at_most(0, index)) index = max(index, 0);
-  return l.smaller(index, n);
-}
-
-Dim from_front(const Lowering& l, const Dim& index, const Dim& n) {
-  return l.at_most(index, -1) ? index + n : index;
-}
-
-}  // namespace
-
-Ref slice_view(Lowering& l, Ref x, const Args& a) {
-  const int64_t axis = a.axis("dim", l.rank(x)), step = a.integer("step");
-  require_argument(step > 0, "slice: step is ", step, "; a positive one is wanted");
-  const Dim n = l.shape(x)[static_cast<size_t>(axis)];
-  const Dim start = a.has("start") ? bounded(l, a.dim("start"), n) : Dim(0);
-  const Dim end = a.has("end") ? bounded(l, a.dim("end"), n) : n;
-  const Dim length = l.at_most(start, end) ? end - start : max(end - start, 0);
-  return l.slice(x, axis, length == Dim(0) ? Dim(0) : start, floor_div(length + (step - 1), step),
-                 step);
-}
-
-Ref select_view(Lowering& l, Ref x, const Args& a) {
-  const int64_t axis = a.axis("dim", l.rank(x));
-  return l.select(x, axis, from_front(l, a.dim("index"), l.shape(x)[static_cast<size_t>(axis)]));
-}
-
-// Rows of a matrix laid end to end: the diagonal is every (columns + 1)th element.
-Ref diagonal_view(Lowering& l, Ref x, const Args& a) {
-  const int64_t offset = a.integer("offset"), rank = l.rank(x);
-  const int64_t row = a.axis("dim1", l.rank(x)), column = a.axis("dim2", l.rank(x));
-  std::vector<int64_t> axes;
-  for (int64_t i = 0; i < rank; ++i)
-    if (i != row && i != column) axes.push_back(i);
-  axes.push_back(row);
-  axes.push_back(column);
-  x = l.permute(x, axes);
-  Shape shape = l.shape(x);
-  const int64_t columns = shape.back().value();
-  const Dim rows = shape[shape.size() - 2];
-  const Dim size =
-      offset >= 0 ? l.smaller(rows, columns - offset) : l.smaller(rows + offset, columns);
-  shape.pop_back();
-  shape.back() = rows * columns;
-  const Dim start = offset >= 0 ? Dim(offset) : Dim(-offset * columns);
-  return l.slice(l.reshape(x, shape), rank - 2, start, l.at_most(size, 0) ? Dim(0) : size,
-                 columns + 1);
-}
-
 namespace {
 
 // Names of reshape's parameter differ: size, shape.
@@ -222,111 +165,6 @@ Results mesh_grid(Lowering& l, const Args& a) {
   return grids;
 }
 
-Results slice(Lowering& l, const Args& a) { return slice_view(l, a.ref("self"), a); }
-
-Results select(Lowering& l, const Args& a) { return select_view(l, a.ref("self"), a); }
-Results narrow(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  const int64_t axis = a.axis("dim", l.rank(x));
-  const Dim start = from_front(l, a.dim("start"), l.shape(x)[static_cast<size_t>(axis)]);
-  return l.slice(x, axis, start, a.dim("length"));
-}
-
-// Cuts an axis into `count` parts of `size`, the last one as long as what is left.
-std::vector<Ref> cut(Lowering& l, Ref x, int64_t axis, const Dim& size, int64_t count) {
-  const Dim n = l.shape(x)[static_cast<size_t>(axis)];
-  std::vector<Ref> parts;
-  for (int64_t i = 0; i < count; ++i) {
-    const Dim start = size * i;
-    parts.push_back(l.slice(x, axis, start, i + 1 < count ? size : n - start));
-  }
-  return parts;
-}
-
-int64_t parts_of(const Dim& n, const Dim& size, const Args& a) {
-  if (!n.is_constant() || !size.is_constant()) return static_cast<int64_t>(a.list_size());
-  if (size.value() == 0) return 1;
-  return std::max<int64_t>(1, (n.value() + size.value() - 1) / size.value());
-}
-
-Results chunk(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  const int64_t axis = a.axis("dim", l.rank(x));
-  const Dim n = l.shape(x)[static_cast<size_t>(axis)];
-  const Dim size = floor_div(n + (a.integer("chunks") - 1), a.integer("chunks"));
-  return cut(l, x, axis, size, parts_of(n, size, a));
-}
-
-Results split(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  const int64_t axis = a.axis("dim", l.rank(x));
-  const Dim n = l.shape(x)[static_cast<size_t>(axis)], size = a.dim("split_size");
-  return cut(l, x, axis, size, parts_of(n, size, a));
-}
-
-std::vector<Ref> split_at(Lowering& l, Ref x, int64_t axis, const std::vector<Dim>& sizes) {
-  std::vector<Ref> parts;
-  Dim start = 0;
-  for (const Dim& size : sizes) {
-    parts.push_back(l.slice(x, axis, start, size));
-    start = start + size;
-  }
-  return parts;
-}
-
-Results split_sizes(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  return split_at(l, x, a.axis("dim", l.rank(x)), a.dims("split_sizes"));
-}
-Results split_sizes_overload(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  return split_at(l, x, a.axis("dim", l.rank(x)), a.dims("split_size"));
-}
-
-// The first n mod k parts have one element more than the others.
-Results tensor_split_sections(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  const int64_t axis = a.axis("dim", l.rank(x)), count = a.integer("sections");
-  const Dim n = l.shape(x)[static_cast<size_t>(axis)];
-  const Dim size = floor_div(n, count), rest = mod(n, count);
-  std::vector<Dim> sizes;
-  for (int64_t i = 0; i < count; ++i) sizes.push_back(i < rest.value() ? size + 1 : size);
-  return split_at(l, x, axis, sizes);
-}
-
-Results tensor_split_indices(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  const int64_t axis = a.axis("dim", l.rank(x));
-  const Dim n = l.shape(x)[static_cast<size_t>(axis)];
-  std::vector<Ref> parts;
-  Dim start = 0;
-  std::vector<Dim> ends = a.dims("indices");
-  ends.push_back(n);
-  for (const Dim& end : ends) {
-    const Dim stop = bounded(l, end, n);
-    parts.push_back(l.slice(x, axis, start, l.at_most(start, stop) ? stop - start : Dim(0)));
-    start = stop;
-  }
-  return parts;
-}
-
-Results unbind(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  const int64_t axis = a.axis("dim", l.rank(x));
-  std::vector<Ref> parts;
-  for (int64_t i = 0; i < l.shape(x)[static_cast<size_t>(axis)].value(); ++i)
-    parts.push_back(l.select(x, axis, i));
-  return parts;
-}
-
-Results diagonal(Lowering& l, const Args& a) { return diagonal_view(l, a.ref("self"), a); }
-
-Results unfold(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  require(!l.type(x).is_complex, Errc::unsupported, "complex numbers are not supported here");
-  return l.view(x, Unfold{a.axis("dimension", l.rank(x)), a.integer("size"), a.integer("step")});
-}
-
 Results as_complex(Lowering& l, const Args& a) { return l.as_complex(a.ref("self")); }
 Results as_real(Lowering& l, const Args& a) { return l.as_real(a.ref("self")); }
 
@@ -362,18 +200,6 @@ constexpr Row kRows[] = {
     {"expand_as", "self, other", expand_as},
     {"broadcast_tensors", "tensors", broadcast_all},
     {"meshgrid meshgrid.indexing", "tensors, indexing='ij'", mesh_grid},
-    {"slice.Tensor", "self, dim=0, start=None, end=None, step=1", slice},
-    {"select.int", "self, dim, index", select},
-    {"narrow", "self, dim, start, length", narrow},
-    {"chunk unsafe_chunk", "self, chunks, dim=0", chunk},
-    {"split.Tensor unsafe_split.Tensor", "self, split_size, dim=0", split},
-    {"split.sizes", "self, split_size, dim=0", split_sizes_overload},
-    {"split_with_sizes unsafe_split_with_sizes", "self, split_sizes, dim=0", split_sizes},
-    {"tensor_split.sections", "self, sections, dim=0", tensor_split_sections},
-    {"tensor_split.indices", "self, indices, dim=0", tensor_split_indices},
-    {"unbind.int", "self, dim=0", unbind},
-    {"diagonal", "self, offset=0, dim1=0, dim2=1", diagonal},
-    {"unfold", "self, dimension, size, step", unfold},
     {"view_as_complex", "self", as_complex},
     {"view_as_real", "self", as_real},
     {"real", "self", part_of_complex<0>},

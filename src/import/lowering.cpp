@@ -57,6 +57,11 @@ bool Lowering::shares(Ref base, Ref view) const {
   return is_contiguous(meta.sizes, meta.strides);
 }
 
+bool Lowering::is_row_major(Ref x) const {
+  const auto meta = metas_.find(x.index);
+  return meta == metas_.end() || is_contiguous(meta->second->sizes, meta->second->strides);
+}
+
 Shape Lowering::shape(Array x) const {
   Shape shape = e.shape(x.id);
   if (x.is_complex) shape.pop_back();

@@ -62,6 +62,8 @@ class Lowering {
   /// True when a <= b whatever values the symbols have.
   bool at_most(const Dim& a, const Dim& b) const;
 
+  /// True unless the elements lay in another order when the program was traced.
+  bool is_row_major(Ref x) const;
   /// Sizes and strides that a tensor had when the program was traced.
   void remember(Ref x, const TensorMeta* meta) { metas_.emplace(x.index, meta); }
 
@@ -101,6 +103,9 @@ std::span<const Row> create_rows();
 std::span<const Row> norm_rows();
 std::span<const Row> attention_rows();
 std::span<const Row> symbolic_rows();
+std::span<const Row> slice_rows();
+std::span<const Row> scatter_rows();
+std::span<const Row> sort_rows();
 std::span<const Row> join_rows();
 std::span<const Row> copy_rows();
 

@@ -71,8 +71,8 @@ inline double relative_error(const Tensor& found, const Tensor& expected) {
 
 /// Every expected tensor has a result of its name, type and shape, as near as `tolerance` says;
 /// integers and booleans are equal.
-inline void expect_near(const TensorsByName& found, const TensorsByName& expected,
-                        double tolerance, const std::string& what) {
+inline void expect_near(const TensorsByName& found, const TensorsByName& expected, double tolerance,
+                        const std::string& what) {
   for (const auto& [name, wanted] : expected) {
     const auto result = found.find(name);
     ASSERT_NE(result, found.end()) << what << ": no output " << name;

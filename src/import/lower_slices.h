@@ -14,4 +14,7 @@ Ref select_view(Lowering& l, Ref x, const Args& a);
 /// offset, dim1, dim2
 Ref diagonal_view(Lowering& l, Ref x, const Args& a);
 
+/// The diagonal `offset` of two axes as a last axis.
+Ref diagonal_of(Lowering& l, Ref x, int64_t offset, int64_t row, int64_t column);
+
 }  // namespace tutti::pt2
