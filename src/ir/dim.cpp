@@ -160,8 +160,10 @@ Dim floor_div(const Dim& a, const Dim& b) {
     // (product of b * rest) // b for one product b: take it out of every term that holds it.
     const auto& [divisor, factor] = *b.terms_->coefficients.begin();
     Dim::Terms quotient;
-    bool exact = factor == 1;
-    for (const auto& [product, f] : a.terms().coefficients) {
+    bool exact = true;
+    const Dim::Terms dividend = a.terms();
+    for (const auto& [product, f] : dividend.coefficients) {
+      exact = exact && f % factor == 0;
       Dim::Product left = product;
       for (const auto& atom : divisor) {
         auto found = std::find_if(left.begin(), left.end(),
@@ -169,7 +171,7 @@ Dim floor_div(const Dim& a, const Dim& b) {
         exact = exact && found != left.end();
         if (found != left.end()) left.erase(found);
       }
-      quotient.coefficients[left] = f;
+      quotient.coefficients[left] = f / factor;
     }
     if (exact) return Dim::from_terms(std::move(quotient));
   }

@@ -23,6 +23,8 @@ TEST(Dim, DividesExactlyWhatDivides) {
   EXPECT_EQ(floor_div(s * 48, 16), s * 3);
   EXPECT_EQ(floor_div(s * t * 6, s), t * 6);
   EXPECT_EQ(mod(s * 4, 2), Dim(0));
+  EXPECT_EQ(floor_div(s * t * 6 + s * 4, s * 2), t * 3 + 2);
+  EXPECT_EQ(floor_div(s * 3, s * 2).evaluate({{"s", 5}}), 1);
 }
 
 TEST(Dim, RoundsQuotientsDown) {

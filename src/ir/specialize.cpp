@@ -31,6 +31,24 @@ void check(const Constraint& constraint, const SymbolValues& values) {
   }
 }
 
+// An extent a * s + b decides its symbol s when no other symbol of it is open.
+void solve(const Value& input, int axis, const Dims& found, SymbolValues& values) {
+  const Dim& dim = input.type.shape[static_cast<size_t>(axis)];
+  std::set<std::string> open;
+  dim.collect_symbols(open);
+  std::erase_if(open, [&](const std::string& name) { return values.count(name) != 0; });
+  if (open.size() != 1) return;
+  const std::string& symbol = *open.begin();
+  values[symbol] = 0;
+  const int64_t b = dim.evaluate(values);
+  values[symbol] = 1;
+  const int64_t a = dim.evaluate(values) - b;
+  values.erase(symbol);
+  if (a == 0) return;
+  require_argument((found[axis] - b) % a == 0, shape_of(input, found));
+  values[symbol] = (found[axis] - b) / a;
+}
+
 }  // namespace
 
 SymbolValues bind_symbols(const Graph& graph, const Function& function,
@@ -45,6 +63,9 @@ SymbolValues bind_symbols(const Graph& graph, const Function& function,
       if (const auto symbol = input.type.shape[static_cast<size_t>(axis)].as_symbol())
         values.emplace(*symbol, input_shapes[i][axis]);
   }
+  for (size_t i = 0; i < input_shapes.size(); ++i)
+    for (int axis = 0; axis < input_shapes[i].rank(); ++axis)
+      solve(function.value(function.inputs[i]), axis, input_shapes[i], values);
   for (size_t i = 0; i < input_shapes.size(); ++i) {
     const Value& input = function.value(function.inputs[i]);
     for (int axis = 0; axis < input.type.rank(); ++axis)
