@@ -22,7 +22,12 @@ struct CompileOptions {
 /// are shared with the plans made before. Throws what inference throws.
 Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOptions& options);
 
-/// Runs `init` for the derived residents that have no bytes yet.
+/// Runs `init` for the derived residents that have no bytes yet. Throws not_found naming a weight
+/// that it needs and that has none.
 void compute_derived(Program& program);
+
+/// True when compute_derived finds all it needs. An engine read from a file may lack weights whose
+/// derived forms it has.
+bool can_compute_derived(const Program& program);
 
 }  // namespace tutti

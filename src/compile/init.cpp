@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <map>
 
 #include "compile/pass.h"
@@ -112,20 +113,39 @@ bool split_init(Compilation& c) {
   return changed;
 }
 
+namespace {
+
+// `init` reduced to what makes the derived residents that have no bytes.
+Function missing_part(const Program& program) {
+  Function init{.name = "init"};
+  for (const Function& function : program.graph.functions)
+    if (function.name == "init") init = function;
+  std::erase_if(init.updates, [&](const Update& update) {
+    return program.graph.residents[static_cast<size_t>(update.resident)].data.data != nullptr;
+  });
+  init.remove_dead();
+  return init;
+}
+
+}  // namespace
+
+bool can_compute_derived(const Program& program) {
+  const Function init = missing_part(program);
+  return std::all_of(init.values.begin(), init.values.end(), [&](const Value& value) {
+    if (value.resident == kNone || elements(value.type.shape) == Dim(0)) return true;
+    return program.graph.residents[static_cast<size_t>(value.resident)].data.data != nullptr;
+  });
+}
+
 void compute_derived(Program& program) {
-  Graph& graph = program.graph;
-  bool missing = false;
-  for (const Resident& resident : graph.residents)
-    missing = missing || (resident.kind == Resident::Kind::derived && !resident.data.data);
-  if (!missing) return;
+  const Function init = missing_part(program);
+  if (init.updates.empty()) return;
   cpu::Pool pool(cpu::usable_cores());
   std::vector<Tensor> residents;
-  for (const Resident& resident : graph.residents) residents.push_back(resident.data);
-  const std::vector<Tensor> updates =
-      interpret(graph.function("init"), {}, residents, pool).updates;
-  const Function& init = graph.function("init");
+  for (const Resident& resident : program.graph.residents) residents.push_back(resident.data);
+  const std::vector<Tensor> updates = interpret(init, {}, residents, pool).updates;
   for (size_t i = 0; i < init.updates.size(); ++i)
-    graph.residents[static_cast<size_t>(init.updates[i].resident)].data = updates[i];
+    program.graph.residents[static_cast<size_t>(init.updates[i].resident)].data = updates[i];
 }
 
 }  // namespace tutti

@@ -90,30 +90,34 @@ class EngineReader {
 
   void open_weight_files(EngineFile& engine) {
     for (const WeightFile& file : table_.files) {
-      files_.push_back(MappedFile::open(find(file.path)));
+      files_.push_back(MappedFile::open(find(file)));
       const auto& found = *files_.back();
-      require(found.bytes().size() == file.bytes, Errc::not_found, path_, ": its weights were in ",
-              file.path, ", ", file.bytes, " bytes; ", found.path(), " has ", found.bytes().size());
+      require(found.bytes().size() == file.bytes, Errc::corrupt, found.path(), ": has ",
+              found.bytes().size(), " bytes; ", file.bytes, " are wanted");
       engine.weight_files.push_back(found.path());
     }
   }
 
-  std::string find(const std::string& path) const {
+  // Where a file of that name and length is.
+  std::string find(const WeightFile& file) const {
     namespace fs = std::filesystem;
-    const fs::path name = fs::path(path).filename();
+    const fs::path name = fs::path(file.path).filename(), given = options_.weights;
     std::vector<fs::path> places;
-    if (options_.weights.empty())
-      places = {path, fs::path(path_).parent_path() / name};
+    if (given.empty())
+      places = {file.path, fs::path(path_).parent_path() / name};
     else
-      places = {options_.weights, fs::path(options_.weights) / name};
-    std::error_code ignored;
-    std::vector<std::string> looked_at;
+      places = {given, given / name, given.parent_path() / name};
+    std::error_code failed;
+    std::string looked_at;
     for (const fs::path& place : places) {
-      if (fs::is_regular_file(place, ignored)) return place.string();
-      looked_at.push_back(place.string());
+      const bool there = fs::is_regular_file(place, failed);
+      const auto bytes = there ? fs::file_size(place, failed) : 0;
+      if (there && !failed && bytes == file.bytes) return place.string();
+      looked_at += join(looked_at.empty() ? "" : ", ", place.string(), " ",
+                        there ? join("(", bytes, " bytes)") : "(no file)");
     }
-    fail(Errc::not_found, path_, ": its weights were in ", path, "; not found at ",
-         join_list(looked_at, ", "));
+    fail(Errc::not_found, path_, ": its weights were in ", file.path, ", ", file.bytes,
+         " bytes; found: ", looked_at);
   }
 
   const MappedFile& file_of(const WeightBlock& block) const {
@@ -172,6 +176,8 @@ class EngineReader {
       for (auto* steps : {&plan.prepare, &plan.run}) {
         for (Step& step : *steps) {
           if (is_known(step)) continue;
+          require(is_name(step.implementation), Errc::corrupt,
+                  "a step's implementation has no name");
           missing.push_back(step.implementation);
           std::vector<Tensor> in, out;
           for (const Operand& o : step.in) in.push_back({nullptr, o.dtype, o.shape, o.strides, {}});
@@ -185,6 +191,12 @@ class EngineReader {
       log(LogLevel::warning, path_, ": ", missing.size(),
           " steps use implementations that this build lacks (", missing[0],
           "); others take their place");
+  }
+
+  static bool is_name(std::string_view text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    });
   }
 
   static bool is_known(const Step& step) {
