@@ -64,20 +64,24 @@ class FunctionVerifier {
                 node.scope.empty() ? "" : ", ", node.scope, ")");
   }
 
-  void check_id(ValueId id, const std::string& where) const {
-    require_argument(id >= 0 && static_cast<size_t>(id) < function_.values.size(), where,
-                     " is value ", id, "; 0 to ", static_cast<int64_t>(function_.values.size()) - 1,
-                     " is wanted");
+  // `where` makes the words for a message; most graphs need none.
+  template <class Where>
+  void check_id(ValueId id, Where where) const {
+    if (id < 0 || static_cast<size_t>(id) >= function_.values.size())
+      fail(Errc::invalid_argument, where(), " is value ", id, "; 0 to ",
+           static_cast<int64_t>(function_.values.size()) - 1, " is wanted");
   }
-  void check_defined(ValueId id, const std::string& where) const {
+  template <class Where>
+  void check_defined(ValueId id, Where where) const {
     check_id(id, where);
-    require_argument(defined_[static_cast<size_t>(id)], where, " is ", function_.value(id).name,
-                     ", which is not defined before it");
+    if (!defined_[static_cast<size_t>(id)])
+      fail(Errc::invalid_argument, where(), " is ", function_.value(id).name,
+           ", which is not defined before it");
   }
 
   void check_leaves() {
     for (ValueId id : function_.inputs) {
-      check_id(id, here() + ": an input");
+      check_id(id, [&] { return here() + ": an input"; });
       const Value& value = function_.value(id);
       require_argument(value.producer == kNone && value.resident == kNone, here(), ": input ",
                        value.name, " is also the result of a node or a resident");
@@ -110,25 +114,28 @@ class FunctionVerifier {
 
   void check_node(size_t n) {
     const Node& node = function_.nodes[n];
-    require_argument(static_cast<bool>(node.op), node_text(n), ": an operator is wanted");
+    if (!node.op) fail(Errc::invalid_argument, node_text(n), ": an operator is wanted");
     std::vector<TensorType> in;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      check_defined(node.inputs[i], join(node_text(n), ": operand ", i));
+      check_defined(node.inputs[i], [&] { return join(node_text(n), ": operand ", i); });
       in.push_back(function_.type(node.inputs[i]));
     }
     const std::vector<TensorType> types = infer(n, in);
-    require_argument(types.size() == node.outputs.size(), node_text(n), ": ", node.outputs.size(),
-                     " results; ", types.size(), " are wanted");
+    if (types.size() != node.outputs.size())
+      fail(Errc::invalid_argument, node_text(n), ": ", node.outputs.size(), " results; ",
+           types.size(), " are wanted");
     for (size_t i = 0; i < types.size(); ++i) {
-      const std::string where = join(node_text(n), ": result ", i);
+      const auto where = [&] { return join(node_text(n), ": result ", i); };
       check_id(node.outputs[i], where);
       const Value& value = function_.value(node.outputs[i]);
-      require_argument(value.producer == static_cast<int32_t>(n), where, ", ", value.name,
-                       ", names node ", value.producer, " as its producer; ", n, " is wanted");
-      require_argument(!defined_[static_cast<size_t>(node.outputs[i])], where, ", ", value.name,
-                       ", is defined a second time");
-      require_argument(value.type == types[i], where, ", ", value.name, ", is ", value.type, "; ",
-                       types[i], " is wanted");
+      if (value.producer != static_cast<int32_t>(n))
+        fail(Errc::invalid_argument, where(), ", ", value.name, ", names node ", value.producer,
+             " as its producer; ", n, " is wanted");
+      if (defined_[static_cast<size_t>(node.outputs[i])])
+        fail(Errc::invalid_argument, where(), ", ", value.name, ", is defined a second time");
+      if (!(value.type == types[i]))
+        fail(Errc::invalid_argument, where(), ", ", value.name, ", is ", value.type, "; ", types[i],
+             " is wanted");
       defined_[static_cast<size_t>(node.outputs[i])] = true;
     }
   }
@@ -157,13 +164,14 @@ class FunctionVerifier {
     Names names(here() + ": output");
     for (const Output& output : function_.outputs) {
       names.add(output.name);
-      if (output.value != kNone) check_defined(output.value, here() + ": output " + output.name);
+      if (output.value != kNone)
+        check_defined(output.value, [&] { return here() + ": output " + output.name; });
     }
     std::unordered_set<ResidentId> updated;
     for (const Update& update : function_.updates) {
       const Resident& resident = check_resident(update.resident, here() + ": an update");
       const std::string where = here() + ": update of " + resident.name;
-      check_defined(update.value, where);
+      check_defined(update.value, [&] { return where; });
       require_argument(resident.kind != Resident::Kind::bound, where,
                        " changes a bound resident; a derived or carried one is wanted");
       require_argument(updated.insert(update.resident).second, where, " is there twice");

@@ -12,8 +12,8 @@
 #include "ops/norm.h"
 #include "ops/pool.h"
 #include "ops/reduce.h"
-#include "ops/resize.h"
 #include "ops/region.h"
+#include "ops/resize.h"
 #include "ops/scatter.h"
 #include "ops/softmax.h"
 #include "ops/sort.h"
@@ -85,11 +85,10 @@ std::span<const OpDef> all_ops() {
 }
 
 Op make_op(std::string_view name, const Attributes& attributes) {
-  std::vector<std::string> names;
-  for (const OpDef& def : all_ops()) {
+  for (const OpDef& def : all_ops())
     if (def.name == name) return def.parse(name, attributes);
-    names.emplace_back(def.name);
-  }
+  std::vector<std::string> names;
+  for (const OpDef& def : all_ops()) names.emplace_back(def.name);
   fail(Errc::not_found, "operator ", name,
        " is not known; nearest: ", join_list(nearest_names(name, names)));
 }

@@ -7,7 +7,6 @@
 #include "core/log.h"
 #include "core/output_file.h"
 #include "ir/text.h"
-#include "ir/verify.h"
 #include "ops/all.h"
 #include "ops/implementation.h"
 #include "plan/checksum.h"
@@ -47,7 +46,6 @@ class EngineReader {
     in_section(Section::graph, [&](std::span<const std::byte> bytes) {
       program.graph =
           parse_graph({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, make_op);
-      verify(program.graph);
     });
     in_section(Section::residents, [&](std::span<const std::byte> bytes) {
       ByteReader in(bytes, where(Section::residents));
