@@ -20,7 +20,7 @@ struct SectionEntry {
   uint64_t offset = 0, bytes = 0, sum = 0;
 };
 
-/// The first kHeaderBytes of an engine file.
+/// The first kBytes of an engine file.
 struct EngineHeader {
   static constexpr size_t kBytes = 192;
 
