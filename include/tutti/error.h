@@ -26,6 +26,7 @@ std::string_view to_string(Errc code);
 /// The one exception of tutti. Its message names the thing, what was found and what was wanted.
 class Error : public std::runtime_error {
  public:
+  /// Made by tutti; callbacks may throw it as well.
   Error(Errc code, const std::string& message) : std::runtime_error(message), code_(code) {}
   /// The kind of failure.
   Errc code() const { return code_; }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,8 +16,10 @@ namespace tutti {
 /// A short list of extents or strides, kept inline: at most kMaxRank numbers.
 class Dims {
  public:
+  /// The longest there can be.
   static constexpr int kMaxRank = 8;
 
+  /// No number, or those given.
   Dims() = default;
   Dims(std::initializer_list<int64_t> values) : Dims(std::span(values.begin(), values.size())) {}
   /// Throws invalid_argument when there are more than kMaxRank values.
@@ -24,6 +27,7 @@ class Dims {
   /// `rank` times `value`.
   static Dims filled(int rank, int64_t value);
 
+  /// The numbers, as a standard container gives them.
   int rank() const { return rank_; }
   bool empty() const { return rank_ == 0; }
   int64_t& operator[](int i) { return values_[i]; }
@@ -35,11 +39,12 @@ class Dims {
   int64_t back() const { return values_[rank_ - 1]; }
   operator std::span<const int64_t>() const { return {values_, static_cast<size_t>(rank_)}; }
 
-  /// Throws invalid_argument when the list is full.
+  /// Longer and shorter lists; throws invalid_argument when the list is full.
   void push_back(int64_t value);
   void insert(int at, int64_t value);
   void erase(int at);
 
+  /// True when length and all numbers are equal.
   friend bool operator==(const Dims& a, const Dims& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end());
   }
@@ -72,6 +77,7 @@ struct Tensor {
   /// Borrows contiguous memory that must outlive the tensor.
   static Tensor borrow(void* data, DType dtype, const Dims& shape);
 
+  /// Numbers of dimensions and elements.
   int rank() const { return shape.rank(); }
   int64_t elements() const { return tutti::elements(shape); }
   /// Row-major without gaps. Extents of 1 may have any stride.
@@ -79,6 +85,7 @@ struct Tensor {
   /// Bytes of a contiguous tensor of this type and shape.
   size_t bytes() const { return static_cast<size_t>(elements()) * size_of(dtype); }
 
+  /// The elements as the C++ type T; nothing is checked.
   template <class T>
   T* as() const {
     return static_cast<T*>(data);
@@ -93,5 +100,17 @@ Tensor cast(const Tensor& tensor, DType dtype);
 
 /// "f32[2, 77]"
 std::string describe(DType dtype, const Dims& shape);
+
+/// Tensors by name: what a run takes and gives, and what a file holds.
+using TensorMap = std::map<std::string, Tensor, std::less<>>;
+
+/// Reads all tensors of a .npy, .npz or .safetensors file; they are read-only and keep it mapped.
+///
+/// The one tensor of NAME.npy is called NAME. Throws invalid_argument for another extension,
+/// not_found and corrupt naming the file and what is wrong.
+TensorMap load_tensors(const std::string& path);
+
+/// Writes tensors to a .npy (one tensor), .npz or .safetensors file, whole or not at all.
+void save_tensors(const std::string& path, const TensorMap& tensors);
 
 }  // namespace tutti

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tutti/graph.h"
+#include "tutti/session.h"
+
+namespace tutti {
+
+/// Shapes by input name. Inputs whose shapes follow from the others may be left out.
+using InputShapes = std::vector<std::pair<std::string, Dims>>;
+
+/// Told what long work does: a few words, and how much of it is done, 0 to 1.
+using ProgressCallback = std::function<void(std::string_view what, double done)>;
+
+/// How an engine is built.
+struct BuildOptions {
+  /// A .safetensors file, its index, a folder of either, or .npz: weights by name. Empty: those
+  /// inside the model.
+  std::string weights;
+  /// Converts floating-point weights to this type. Nothing: each keeps its own, which must be the
+  /// graph's.
+  std::optional<DType> weights_dtype;
+  /// Leaves weights that have no bytes to Engine::load; otherwise they are an error with names.
+  bool weights_later = false;
+  /// Shapes to plan for. A network without symbolic extents is planned in any case.
+  std::vector<InputShapes> shapes;
+  /// Inputs that rarely change: what depends on them alone is computed when they do.
+  std::vector<std::string> held;
+  /// Threads that plans are tuned for, 0: the cores this process may use. Any number runs them.
+  int threads = 0;
+  /// Off: every operator is a step of its own, for comparisons.
+  bool fuse = true;
+  /// Implementation of matrix products: "onednn", "own", "plain", or empty for the best there is.
+  std::string matmul;
+  /// Called from the building thread.
+  ProgressCallback progress;
+};
+
+/// How an engine file is opened.
+struct LoadOptions {
+  /// Where the weights of a stripped file are now, as in BuildOptions; empty: where they were.
+  std::string weights;
+  /// Inputs that rarely change. Other ones than in the file: its plans are compiled again.
+  std::optional<std::vector<std::string>> held;
+  /// Reads all weight bytes and compares their checksums; otherwise only bytes that are copied.
+  bool check = false;
+  /// Called from the loading thread, where something is compiled or packed again.
+  ProgressCallback progress;
+};
+
+/// An input or output of an engine.
+struct PortInfo {
+  std::string name;
+  DType dtype = DType::f32;
+  Extents shape;        ///< with symbols where it may vary
+  bool held = false;    ///< an input declared as rarely changing
+  bool present = true;  ///< false for an output that is None
+};
+
+/// A tensor that lives in an engine or its sessions.
+struct ResidentInfo {
+  std::string name;
+  DType dtype = DType::f32;
+  Extents shape;
+  std::string kind;  ///< "bound": a weight; "derived": computed from weights; "carried": state
+  size_t bytes = 0;
+  bool stored = true;  ///< false for a weight whose bytes are not there yet
+};
+
+/// One step of a plan.
+struct StepInfo {
+  std::string operation, implementation, scope;
+  std::string types;     ///< of operands and results
+  bool prepare = false;  ///< runs only when a held input changed
+};
+
+/// The compiled program for one set of shapes.
+struct PlanInfo {
+  InputShapes inputs, outputs;
+  std::vector<StepInfo> steps;
+  size_t activation_bytes = 0;  ///< memory of a session, shared between plans
+  size_t held_bytes = 0;        ///< memory of a session, for what held inputs determine
+};
+
+/// A compiled network: plans, weights, and the graph they came from.
+///
+/// A handle to something that does not change but for plan(); copies share it, and threads may use
+/// it at once.
+class Engine {
+ public:
+  /// Compiles a network made by hand, or a file: a .pt2 of torch.export.save (torch 2.9 or later).
+  ///
+  /// Throws invalid_argument for missing weights, all at once with the nearest names, and for
+  /// weights of another type than the graph's; unsupported for operators that are not known, all
+  /// at once; what reading the file throws.
+  static Engine build(const GraphBuilder& graph, const BuildOptions& options = {});
+  static Engine build(const std::string& model_path, const BuildOptions& options = {});
+
+  /// Opens an engine file. Weights are mapped, not read.
+  ///
+  /// Throws corrupt naming what contradicts the format, unsupported for a newer version,
+  /// not_found for weights of a stripped file that are not where they were.
+  static Engine load(const std::string& path, const LoadOptions& options = {});
+
+  /// Writes the engine file, whole or not at all.
+  ///
+  /// strip: weights that came from a file are referenced by its path and checksums, not stored.
+  void save(const std::string& path, bool strip = false) const;
+
+  /// Compiles for these shapes, unless that was done. Sessions made later can run them.
+  ///
+  /// Throws invalid_argument naming the input, when a shape is none the network takes.
+  void plan(const InputShapes& shapes);
+  /// True when these shapes are planned.
+  bool planned(const InputShapes& shapes) const;
+
+  /// Memory and threads for one caller; 0 threads: the cores this process may use.
+  Session session(int threads = 0) const;
+
+  /// What runs take and give, in order.
+  std::vector<PortInfo> inputs() const;
+  std::vector<PortInfo> outputs() const;
+  /// Weights, what is derived from them, and state.
+  std::vector<ResidentInfo> residents() const;
+  /// What was compiled.
+  std::vector<PlanInfo> plans() const;
+
+  /// The graph that plans are made from: readable, and for Graphviz.
+  std::string graph_text() const;
+  std::string graph_dot() const;
+  /// Number of operators in it.
+  size_t graph_nodes() const;
+
+ private:
+  friend class Session;
+  struct State;
+  explicit Engine(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace tutti

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tutti/tensor.h"
+
+namespace tutti {
+
+/// When one step of a run ran.
+struct StepTime {
+  std::string operation;       ///< "matmul", "region", ...
+  std::string implementation;  ///< "onednn", "own", ...
+  std::string scope;           ///< where it stands in the source network
+  std::string types;           ///< of operands and results
+  bool prepare = false;        ///< ran because a held input changed
+  double start_ms = 0;         ///< since the start of the run
+  double duration_ms = 0;
+};
+
+/// A run that was measured.
+struct Profile {
+  TensorMap outputs;            ///< what the run gave
+  std::vector<StepTime> steps;  ///< in the order they ran
+};
+
+/// A profile in the format of Chrome's trace viewer (chrome://tracing, ui.perfetto.dev).
+std::string chrome_trace(const Profile& profile);
+
+/// One caller's activations and state over an engine, made by Engine::session.
+///
+/// Serves one caller at a time; sessions on one engine share its weights and may run at once. A
+/// session never compiles: it runs the shapes that were planned when it was made.
+class Session {
+ public:
+  ~Session();
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+
+  /// Runs once: inputs by name in, outputs by name back in memory of their own.
+  ///
+  /// A held input may be left out once it was given; it then keeps its value. An output that is
+  /// None is left out of the result.
+  /// Throws invalid_argument before anything runs: for a name, element type, shape or stride that
+  /// is not the engine's (inputs are contiguous), null data, and shapes that are not planned, with
+  /// those that are.
+  TensorMap run(const TensorMap& inputs);
+
+  /// Runs once in memory of the caller, in the order of Engine::inputs() and Engine::outputs().
+  ///
+  /// Outputs are contiguous, of the types and shapes of the plan, and do not overlap inputs; a null
+  /// tensor stands for a held input that keeps its value, and for an output that is None.
+  /// Allocates nothing and looks up no name. Throws as run(TensorMap) does.
+  void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs);
+
+  /// Tensors that a run with these inputs may write its outputs to, in the order of
+  /// Engine::outputs().
+  std::vector<Tensor> make_outputs(std::span<const Tensor> inputs) const;
+
+  /// Runs once and measures each step.
+  Profile profile(const TensorMap& inputs);
+
+  /// A copy of a carried resident, as the last run left it; throws not_found with nearest names.
+  Tensor read(std::string_view resident) const;
+
+  /// Sets a carried resident, or all of them, back to how they started.
+  void reset(std::string_view resident);
+  void reset();
+
+  /// Bytes of activations, workspace and state.
+  size_t bytes() const;
+
+ private:
+  friend class Engine;
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tutti
