@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/small_float.h"
-#include "tutti/dtype.h"
+#include "tutti/tensor.h"
 
 namespace tutti {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tutti/dtype.h"
+#include "tutti/tensor.h"
 
 namespace tutti {
 namespace {

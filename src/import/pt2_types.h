@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "tutti/dtype.h"
+#include "tutti/tensor.h"
 
 namespace tutti::pt2 {
 

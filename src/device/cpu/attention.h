@@ -6,7 +6,7 @@
 #include <memory>
 #include <optional>
 
-#include "tutti/dtype.h"
+#include "tutti/tensor.h"
 
 namespace tutti::cpu {
 

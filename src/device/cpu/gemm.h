@@ -10,7 +10,7 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/pool.h"
 #include "device/cpu/unary.h"
-#include "tutti/dtype.h"
+#include "tutti/tensor.h"
 
 namespace tutti::cpu {
 
