@@ -65,3 +65,21 @@ function(tutti_module name)
     endif()
   endif()
 endfunction()
+
+# tutti_program(room name): the room src/<room> as the program <name> in the build folder, and the
+# test layers.<room>: it may include itself and the public headers only.
+function(tutti_program room name)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*.cpp)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  add_executable(tutti_${room} ${sources})
+  target_link_libraries(tutti_${room} PRIVATE tutti tutti_options)
+  set_target_properties(tutti_${room} PROPERTIES OUTPUT_NAME ${name}
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  install(TARGETS tutti_${room} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(TUTTI_TESTS)
+    add_test(NAME layers.${room} COMMAND ${CMAKE_COMMAND} -DROOM=${room} -DDEPS=
+      -DSRC=${PROJECT_SOURCE_DIR}/src -P ${PROJECT_SOURCE_DIR}/cmake/check_layers.cmake)
+  endif()
+endfunction()

@@ -14,6 +14,8 @@
 
 namespace tutti {
 
+struct Program;
+
 /// Shapes by input name. Inputs whose shapes follow from the others may be left out.
 using InputShapes = std::vector<std::pair<std::string, Dims>>;
 
@@ -143,6 +145,7 @@ class Engine {
   friend class Session;
   struct State;
   explicit Engine(std::shared_ptr<State> state);
+  static Engine compile(std::shared_ptr<Program> program, const BuildOptions& options);
   std::shared_ptr<State> state_;
 };
 

@@ -202,6 +202,38 @@ Expression operation(std::string_view op, const std::vector<Expression>& operand
   return results[0];
 }
 
+namespace {
+
+bool takes(const Op& op, const std::vector<TensorType>& operands) {
+  try {
+    return !op.infer(operands).empty();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// The types of the first operand that inference accepts, tried with operands of one element in one
+// to four dimensions, the others of the same type or indices or booleans.
+std::string accepted_types(const Op& op) {
+  std::vector<std::string> accepted;
+  for (int t = 0; t < kDTypeCount; ++t) {
+    const auto dtype = static_cast<DType>(t);
+    bool taken = false;
+    for (size_t rank = 0; rank <= 4 && !taken; ++rank) {
+      const Shape shape(rank, Dim(1));
+      const TensorType x{dtype, shape}, i{DType::i64, shape}, b{DType::boolean, shape};
+      const TensorType v{dtype, Shape(std::min<size_t>(rank, 1), Dim(1))};
+      for (const auto& operands : std::vector<std::vector<TensorType>>{
+               {x}, {x, x}, {x, i}, {x, v}, {x, x, x}, {x, i, x}, {b, x, x}, {x, x, i}})
+        taken = taken || takes(op, operands);
+    }
+    if (taken) accepted.emplace_back(to_string(dtype));
+  }
+  return join_list(accepted);
+}
+
+}  // namespace
+
 std::vector<OperatorInfo> operators() {
   std::vector<OperatorInfo> list;
   for (const OpDef& def : all_ops()) {
@@ -209,7 +241,9 @@ std::vector<OperatorInfo> operators() {
     info.name = def.name;
     info.doc = def.doc;
     info.sharding = def.sharding;
-    const Attributes defaults = def.parse(def.name, {}).attributes();
+    const Op op = def.parse(def.name, {});
+    info.types = accepted_types(op);
+    const Attributes defaults = op.attributes();
     for (size_t i = 0; i < def.fields.size(); ++i)
       info.attributes.push_back(
           {defaults[i].first, defaults[i].second, std::string(def.fields[i].second)});

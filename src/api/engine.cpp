@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tutti/engine.h"
+
+#include <algorithm>
+
+#include "api/engine_state.h"
+#include "api/network.h"
+#include "api/session_state.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "device/cpu/pool.h"
+#include "import/pt2.h"
+#include "import/weights.h"
+#include "ir/text.h"
+#include "ir/verify.h"
+
+namespace tutti {
+namespace {
+
+void report(const ProgressCallback& progress, std::string_view what, double done) {
+  if (progress) progress(what, done);
+}
+
+void bind(Graph& graph, const BuildOptions& options) {
+  if (!options.weights.empty()) {
+    report(options.progress, "binding weights", 0.2);
+    const auto source = open_weights(options.weights);
+    const BoundWeights bound = bind_weights(graph, *source, options.weights_dtype);
+    log(LogLevel::info, source->path(), ": ", bound.bound, " weights bound, ", bound.converted,
+        " converted, ", bound.unused, " unused");
+    return;
+  }
+  const auto missing = missing_weights(graph);
+  if (options.weights_later || missing.empty()) return;
+  const size_t shown = std::min<size_t>(missing.size(), 5);
+  fail(Errc::not_found, missing.size(), " weights have no bytes (",
+       join_list(std::vector<std::string>(missing.begin(), missing.begin() + shown)),
+       shown < missing.size() ? ", ..." : "", "); a file or folder that holds them is wanted");
+}
+
+// Compiles for the shapes unless that was done; true when it was not.
+bool add_plan(Program& program, const InputShapes& given, const CompileOptions& options) {
+  const std::vector<Dims> shapes = complete_shapes(program.graph, given);
+  const SymbolValues symbols = bind_symbols(program.graph, program.graph.function("run"), shapes);
+  for (const Plan& plan : program.plans)
+    if (plan.symbols == symbols) return false;
+  Plan plan = compile_plan(program, symbols, options);
+  program.plans.push_back(std::move(plan));
+  return true;
+}
+
+bool is_static(const Graph& graph) {
+  const Function& run = graph.function("run");
+  for (ValueId id : run.inputs)
+    for (const Dim& dim : run.type(id).shape)
+      if (!dim.is_constant()) return false;
+  return true;
+}
+
+InputShapes shapes_of(const std::vector<Port>& ports) {
+  InputShapes shapes;
+  for (const Port& port : ports) shapes.emplace_back(port.name, port.shape);
+  return shapes;
+}
+
+}  // namespace
+
+void check_held(const Graph& graph, const std::vector<std::string>& held) {
+  const Function& run = graph.function("run");
+  std::vector<std::string> names;
+  for (ValueId id : run.inputs) names.push_back(run.value(id).name);
+  for (const std::string& name : held)
+    require(std::find(names.begin(), names.end(), name) != names.end(), Errc::not_found,
+            "held input ", name, " is not known; nearest: ", join_list(nearest_names(name, names)));
+}
+
+std::vector<std::string> missing_weights(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const Resident& resident : graph.residents)
+    if (resident.kind == Resident::Kind::bound && resident.data.data == nullptr &&
+        !(elements(resident.type.shape) == Dim(0)))
+      names.push_back(resident.name);
+  return names;
+}
+
+std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given) {
+  const Function& run = graph.function("run");
+  std::vector<std::string> names;
+  for (ValueId id : run.inputs) names.push_back(run.value(id).name);
+  SymbolValues symbols;
+  for (const auto& [name, shape] : given) {
+    const auto found = std::find(names.begin(), names.end(), name);
+    require(found != names.end(), Errc::not_found, "input ", name,
+            " is not known; nearest: ", join_list(nearest_names(name, names)));
+    const Shape& wanted = run.type(run.inputs[static_cast<size_t>(found - names.begin())]).shape;
+    require_argument(shape.rank() == static_cast<int>(wanted.size()), "input ", name, " is ", shape,
+                     "; ", wanted, " is wanted");
+    for (int axis = 0; axis < shape.rank(); ++axis)
+      if (const auto symbol = wanted[static_cast<size_t>(axis)].as_symbol())
+        symbols.emplace(*symbol, shape[axis]);
+  }
+  std::vector<Dims> shapes;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto found = std::find_if(given.begin(), given.end(),
+                                    [&](const auto& entry) { return entry.first == names[i]; });
+    if (found != given.end()) {
+      shapes.push_back(found->second);
+      continue;
+    }
+    const TensorType& type = run.type(run.inputs[i]);
+    Dims& shape = shapes.emplace_back();
+    for (const Dim& dim : type.shape) {
+      std::set<std::string> needed;
+      dim.collect_symbols(needed);
+      for (const std::string& symbol : needed)
+        require_argument(symbols.contains(symbol), "no shape is given for input ", names[i], " (",
+                         type, "), and ", symbol, " follows from no other");
+      shape.push_back(dim.evaluate(symbols));
+    }
+  }
+  return shapes;
+}
+
+std::string step_types(const Step& step) {
+  std::string text;
+  for (const Operand& operand : step.in)
+    text += (text.empty() ? "" : ", ") + describe(operand.dtype, operand.shape);
+  text += " ->";
+  for (size_t i = 0; i < step.out.size(); ++i)
+    text += (i ? ", " : " ") + describe(step.out[i].dtype, step.out[i].shape);
+  return text;
+}
+
+Engine::Engine(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Engine Engine::compile(std::shared_ptr<Program> program, const BuildOptions& options) {
+  Graph& graph = program->graph;
+  verify(graph);
+  check_held(graph, options.held);
+  bind(graph, options);
+  auto state = std::make_shared<State>();
+  const int threads = options.threads > 0 ? options.threads : cpu::usable_cores();
+  state->options = {options.fuse, options.matmul, threads, options.held};
+  program->held = options.held;
+  std::vector<InputShapes> shapes = options.shapes;
+  if (shapes.empty() && is_static(graph)) shapes.emplace_back();
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    report(options.progress, join("compiling plan ", i + 1, " of ", shapes.size()),
+           0.3 + 0.5 * static_cast<double>(i) / static_cast<double>(shapes.size()));
+    add_plan(*program, shapes[i], state->options);
+  }
+  if (missing_weights(graph).empty()) {
+    report(options.progress, "packing weights", 0.8);
+    compute_derived(*program);
+  }
+  report(options.progress, "ready", 1);
+  state->program = std::move(program);
+  return Engine(std::move(state));
+}
+
+Engine Engine::build(const GraphBuilder& graph, const BuildOptions& options) {
+  auto program = std::make_shared<Program>();
+  program->graph = graph.network_->graph;
+  return compile(std::move(program), options);
+}
+
+Engine Engine::build(const std::string& model_path, const BuildOptions& options) {
+  require_argument(model_path.ends_with(".pt2"), model_path,
+                   ": a .pt2 file of torch.export.save is wanted");
+  report(options.progress, "reading " + model_path, 0);
+  ImportReport imported;
+  auto program = std::make_shared<Program>();
+  program->graph = import_pt2(model_path, {.report = &imported});
+  log(LogLevel::info, model_path, ": ", imported.nodes, " calls read, ", imported.unused,
+      " unused weights dropped");
+  return compile(std::move(program), options);
+}
+
+void Engine::plan(const InputShapes& shapes) {
+  const std::lock_guard lock(state_->mutex);
+  auto program = std::make_shared<Program>(*state_->program);
+  if (!add_plan(*program, shapes, state_->options)) return;
+  if (missing_weights(program->graph).empty()) compute_derived(*program);
+  state_->program = std::move(program);
+}
+
+bool Engine::planned(const InputShapes& shapes) const {
+  const auto program = state_->current();
+  const SymbolValues symbols = bind_symbols(program->graph, program->graph.function("run"),
+                                            complete_shapes(program->graph, shapes));
+  return std::any_of(program->plans.begin(), program->plans.end(),
+                     [&](const Plan& plan) { return plan.symbols == symbols; });
+}
+
+Session Engine::session(int threads) const {
+  require_argument(threads >= 0, "threads is ", threads, "; 0 or more is wanted");
+  return Session(std::make_unique<Session::State>(state_->current(),
+                                                  threads > 0 ? threads : cpu::usable_cores()));
+}
+
+std::vector<PortInfo> Engine::inputs() const {
+  const auto program = state_->current();
+  const Function& run = program->graph.function("run");
+  std::vector<PortInfo> list;
+  for (ValueId id : run.inputs) {
+    const Value& value = run.value(id);
+    const auto& held = program->held;
+    list.push_back({value.name, value.type.dtype, to_extents(value.type.shape),
+                    std::find(held.begin(), held.end(), value.name) != held.end(), true});
+  }
+  return list;
+}
+
+std::vector<PortInfo> Engine::outputs() const {
+  const auto program = state_->current();
+  const Function& run = program->graph.function("run");
+  std::vector<PortInfo> list;
+  for (const Output& output : run.outputs) {
+    PortInfo& info = list.emplace_back();
+    info.name = output.name;
+    info.present = output.value != kNone;
+    if (!info.present) continue;
+    info.dtype = run.type(output.value).dtype;
+    info.shape = to_extents(run.type(output.value).shape);
+  }
+  return list;
+}
+
+std::vector<ResidentInfo> Engine::residents() const {
+  const auto program = state_->current();
+  std::vector<ResidentInfo> list;
+  for (const Resident& resident : program->graph.residents) {
+    const Dim count = elements(resident.type.shape);
+    const size_t bytes =
+        count.is_constant() ? static_cast<size_t>(count.value()) * size_of(resident.type.dtype) : 0;
+    list.push_back({resident.name, resident.type.dtype, to_extents(resident.type.shape),
+                    std::string(to_string(resident.kind)), bytes,
+                    resident.kind != Resident::Kind::bound || resident.data.data != nullptr});
+  }
+  return list;
+}
+
+std::vector<PlanInfo> Engine::plans() const {
+  const auto program = state_->current();
+  std::vector<PlanInfo> list;
+  for (const Plan& plan : program->plans) {
+    PlanInfo& info = list.emplace_back();
+    info.inputs = shapes_of(plan.inputs);
+    info.outputs = shapes_of(plan.outputs);
+    for (const auto* steps : {&plan.prepare, &plan.run})
+      for (const Step& step : *steps)
+        info.steps.push_back({std::string(step.op.name()), step.implementation, step.scope,
+                              step_types(step), steps == &plan.prepare});
+    info.activation_bytes = static_cast<size_t>(plan.arena_bytes);
+    info.held_bytes = static_cast<size_t>(plan.held_bytes);
+  }
+  return list;
+}
+
+std::string Engine::graph_text() const { return print_graph(state_->current()->graph, 100); }
+
+std::string Engine::graph_dot() const {
+  const auto program = state_->current();
+  return to_dot(program->graph, program->graph.function("run"));
+}
+
+size_t Engine::graph_nodes() const { return state_->current()->graph.function("run").nodes.size(); }
+
+}  // namespace tutti

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mutex>
+
+#include "compile/compile.h"
+#include "tutti/engine.h"
+
+namespace tutti {
+
+/// What engines and their sessions share. A program never changes once it is here: plan() puts
+/// another one in its place.
+struct Engine::State {
+  std::mutex mutex;
+  std::shared_ptr<const Program> program;
+  CompileOptions options;
+
+  std::shared_ptr<const Program> current() {
+    const std::lock_guard lock(mutex);
+    return program;
+  }
+};
+
+/// "f32[2, 3], f32[3, 4] -> f32[2, 4]"
+std::string step_types(const Step& step);
+
+/// The shapes of all inputs of `run`, those not given from the symbols of the others.
+///
+/// Throws invalid_argument naming the input that is not known or does not follow.
+std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given);
+
+/// Throws not_found naming a held input that `run` does not have.
+void check_held(const Graph& graph, const std::vector<std::string>& held);
+
+/// Names of bound residents without bytes.
+std::vector<std::string> missing_weights(const Graph& graph);
+
+}  // namespace tutti

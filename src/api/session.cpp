@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tutti/session.h"
+
+#include <algorithm>
+
+#include "api/engine_state.h"
+#include "api/session_state.h"
+#include "core/error.h"
+
+namespace tutti {
+
+Session::State::State(std::shared_ptr<const Program> program, int threads)
+    : session(program, threads) {
+  const Function& run = program->graph.function("run");
+  for (ValueId id : run.inputs) {
+    const Value& value = run.value(id);
+    input_names.push_back(value.name);
+    input_types.push_back(value.type);
+    held.push_back(std::find(program->held.begin(), program->held.end(), value.name) !=
+                   program->held.end());
+  }
+  shapes.resize(input_names.size());
+  given.assign(program->plans.size(), std::vector<bool>(input_names.size()));
+}
+
+size_t Session::State::check_inputs(std::span<const Tensor> inputs) {
+  require_argument(inputs.size() == input_names.size(), inputs.size(), " inputs given; ",
+                   input_names.size(), " are wanted");
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& input = inputs[i];
+    if (input.data == nullptr && held[i] && input.shape.empty() && !shapes[i].empty()) continue;
+    const TensorType& type = input_types[i];
+    const bool rank_fits = input.rank() == type.rank();
+    if (input.dtype != type.dtype || !rank_fits) [[unlikely]]
+      fail(Errc::invalid_argument, "input ", input_names[i], " is ",
+           describe(input.dtype, input.shape), "; ", type, " is wanted");
+    if (!input.is_contiguous()) [[unlikely]]
+      fail(Errc::invalid_argument, "input ", input_names[i], " has strides ", input.strides,
+           "; a contiguous tensor is wanted");
+    shapes[i] = input.shape;
+  }
+  const size_t plan = session.find_plan(shapes);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].data == nullptr && !(held[i] && given[plan][i]) && inputs[i].elements() != 0)
+        [[unlikely]]
+      fail(Errc::invalid_argument, "input ", input_names[i], " has null data; ",
+           describe(input_types[i].dtype, shapes[i]), " is wanted");
+  return plan;
+}
+
+void Session::State::check_outputs(size_t plan, std::span<const Tensor> outputs) const {
+  const std::vector<Port>& ports = session.program().plans[plan].outputs;
+  require_argument(outputs.size() == ports.size(), outputs.size(), " outputs given; ", ports.size(),
+                   " are wanted");
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (!ports[i].present) continue;
+    const Tensor& output = outputs[i];
+    if (output.dtype != ports[i].dtype || !(output.shape == ports[i].shape)) [[unlikely]]
+      fail(Errc::invalid_argument, "output ", ports[i].name, " is ",
+           describe(output.dtype, output.shape), "; ", describe(ports[i].dtype, ports[i].shape),
+           " is wanted");
+    if (!output.is_contiguous()) [[unlikely]]
+      fail(Errc::invalid_argument, "output ", ports[i].name, " has strides ", output.strides,
+           "; a contiguous tensor is wanted");
+    if (output.data == nullptr && output.elements() != 0) [[unlikely]]
+      fail(Errc::invalid_argument, "output ", ports[i].name, " has null data; ",
+           describe(ports[i].dtype, ports[i].shape), " is wanted");
+  }
+}
+
+std::vector<Tensor> Session::State::in_order(const TensorMap& inputs) const {
+  for (const auto& [name, tensor] : inputs)
+    require_argument(std::find(input_names.begin(), input_names.end(), name) != input_names.end(),
+                     "input ", name, " is not known; wanted: ", join_list(input_names));
+  std::vector<Tensor> ordered;
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < input_names.size(); ++i) {
+    const auto found = inputs.find(input_names[i]);
+    if (found != inputs.end())
+      ordered.push_back(found->second);
+    else if (held[i] && std::any_of(given.begin(), given.end(), [&](auto& g) { return g[i]; }))
+      ordered.emplace_back();
+    else
+      missing.push_back(join(input_names[i], " ", input_types[i]));
+  }
+  require_argument(missing.empty(), "missing inputs: ", join_list(missing));
+  return ordered;
+}
+
+std::vector<Tensor> Session::State::new_outputs(size_t plan) const {
+  std::vector<Tensor> outputs;
+  for (const Port& port : session.program().plans[plan].outputs)
+    outputs.push_back(port.present ? Tensor::zeros(port.dtype, port.shape) : Tensor{});
+  return outputs;
+}
+
+TensorMap Session::State::named(size_t plan, const std::vector<Tensor>& outputs) const {
+  const std::vector<Port>& ports = session.program().plans[plan].outputs;
+  TensorMap map;
+  for (size_t i = 0; i < ports.size(); ++i)
+    if (ports[i].present) map[ports[i].name] = outputs[i];
+  return map;
+}
+
+void Session::State::note_given(size_t plan, std::span<const Tensor> inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].data != nullptr) given[plan][i] = true;
+}
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+TensorMap Session::run(const TensorMap& inputs) {
+  const std::vector<Tensor> ordered = state_->in_order(inputs);
+  const size_t plan = state_->check_inputs(ordered);
+  const std::vector<Tensor> outputs = state_->new_outputs(plan);
+  state_->session.run(plan, ordered, outputs);
+  state_->note_given(plan, ordered);
+  return state_->named(plan, outputs);
+}
+
+void Session::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
+  const size_t plan = state_->check_inputs(inputs);
+  state_->check_outputs(plan, outputs);
+  state_->session.run(plan, inputs, outputs);
+  state_->note_given(plan, inputs);
+}
+
+std::vector<Tensor> Session::make_outputs(std::span<const Tensor> inputs) const {
+  return state_->new_outputs(state_->check_inputs(inputs));
+}
+
+Profile Session::profile(const TensorMap& inputs) {
+  const std::vector<Tensor> ordered = state_->in_order(inputs);
+  const size_t plan = state_->check_inputs(ordered);
+  const std::vector<Tensor> outputs = state_->new_outputs(plan);
+  std::vector<runtime::StepTime> times;
+  state_->session.profile(plan, ordered, outputs, times);
+  state_->note_given(plan, ordered);
+  Profile profile{state_->named(plan, outputs), {}};
+  const std::vector<Step>& run = state_->session.program().plans[plan].run;
+  for (const runtime::StepTime& time : times) {
+    const bool prepare = time.step < run.data() || time.step >= run.data() + run.size();
+    profile.steps.push_back({std::string(time.step->op.name()), time.step->implementation,
+                             time.step->scope, step_types(*time.step), prepare, 1e3 * time.start,
+                             1e3 * (time.end - time.start)});
+  }
+  return profile;
+}
+
+Tensor Session::read(std::string_view resident) const {
+  return contiguous(state_->session.carried(resident));
+}
+
+void Session::reset(std::string_view resident) {
+  require_argument(!resident.empty(), "reset: a name is wanted");
+  state_->session.reset(resident);
+}
+
+void Session::reset() { state_->session.reset(); }
+
+size_t Session::bytes() const { return state_->session.bytes(); }
+
+namespace {
+
+std::string json_text(std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\')
+      out += {'\\', c};
+    else if (byte < 32)
+      out += {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 15]};
+    else
+      out += c;
+  }
+  return out + '"';
+}
+
+}  // namespace
+
+std::string chrome_trace(const Profile& profile) {
+  std::string out = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [\n";
+  for (size_t i = 0; i < profile.steps.size(); ++i) {
+    const StepTime& step = profile.steps[i];
+    const std::string name =
+        step.scope.empty() ? step.operation : step.operation + " " + step.scope;
+    out += join("{\"name\": ", json_text(name), ", \"cat\": ", json_text(step.operation),
+                ", \"ph\": \"X\", \"pid\": 1, \"tid\": ", step.prepare ? 2 : 1,
+                ", \"ts\": ", 1e3 * step.start_ms, ", \"dur\": ", 1e3 * step.duration_ms,
+                ", \"args\": {\"implementation\": ", json_text(step.implementation),
+                ", \"types\": ", json_text(step.types), "}}",
+                i + 1 < profile.steps.size() ? "," : "", "\n");
+  }
+  return out + "]}\n";
+}
+
+}  // namespace tutti
