@@ -171,8 +171,8 @@ Engine Engine::build(const std::string& model_path, const BuildOptions& options)
   ImportReport imported;
   auto program = std::make_shared<Program>();
   program->graph = import_pt2(model_path, {.report = &imported});
-  log(LogLevel::info, model_path, ": ", imported.nodes, " calls read, ", imported.unused,
-      " unused weights dropped");
+  if (imported.unused != 0)
+    log(LogLevel::info, model_path, ": ", imported.unused, " unused weights dropped");
   return compile(std::move(program), options);
 }
 

@@ -96,6 +96,8 @@ SystemFact onednn() {
 std::string_view version() { return "0.1.0"; }
 
 std::vector<SystemFact> system_facts() {
+  // Asked first: looking for libraries may load it.
+  const bool openmp = is_loaded("libgomp.so.1") || is_loaded("libomp.so.5");
   std::vector<SystemFact> facts;
   facts.push_back({"tutti", std::string(version()), ""});
   facts.push_back({"CPU", proc_value("/proc/cpuinfo", "model name"), ""});
@@ -112,7 +114,6 @@ std::vector<SystemFact> system_facts() {
                           "no .pt2 file can be read: apt-get install libsimdjson-dev"));
   facts.push_back(library("libpng", {"libpng16.so.16", "libpng16.so"}, ", for the examples",
                           "the picture example is not built: apt-get install libpng-dev"));
-  const bool openmp = is_loaded("libgomp.so.1") || is_loaded("libomp.so.5");
   facts.push_back({"OpenMP",
                    openmp ? library_path({"libgomp.so.1", "libomp.so.5"}) +
                                 ", loaded by a library; tutti's steps run on tutti's own threads"

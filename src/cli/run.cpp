@@ -44,7 +44,6 @@ double tolerance(const Arguments& arguments) {
 }
 
 void repeat(Session& session, const TensorMap& inputs, int count) {
-  std::vector<Tensor> in;
   std::vector<double> times;
   for (int i = 0; i < count; ++i) {
     const auto start = std::chrono::steady_clock::now();
@@ -72,9 +71,11 @@ void profile(Session& session, const TensorMap& inputs, const std::string& path)
   std::vector<std::vector<std::string>> rows = {{"ms", "share", "step", "by", "types", "scope"}};
   for (size_t i = 0; i < std::min<size_t>(10, measured.steps.size()); ++i) {
     const StepTime& step = measured.steps[i];
+    const bool fits = step.types.size() <= 60;
     rows.push_back({number_text(step.duration_ms),
                     number_text(100 * step.duration_ms / std::max(total, 1e-9)) + "%",
-                    step.operation, step.implementation, step.types, step.scope});
+                    step.operation, step.implementation,
+                    fits ? step.types : step.types.substr(0, 57) + "...", step.scope});
   }
   std::printf("%zu steps, %.3f ms; the costliest:\n%strace: %s\n", measured.steps.size(), total,
               table(rows).c_str(), path.c_str());
