@@ -217,20 +217,39 @@ TEST_F(EngineFiles, WithoutWeightsReferToTheirFile) {
     EXPECT_NE(std::string(error.what()).find("llama.pt2"), std::string::npos) << error.what();
   }
 
-  // Damaged: reading maps it, checking names the weight.
-  std::fstream file(path("moved/llama.pt2"), std::ios::in | std::ios::out | std::ios::binary);
-  const Resident& weight = engine.program.graph.residents[0];
-  const auto mapped = MappedFile::containing(weight.data.data);
-  const auto at = static_cast<const std::byte*>(weight.data.data) - mapped->bytes().data();
-  file.seekp(at);
-  file.put(static_cast<char>(~weight.data.as<char>()[0]));
-  file.close();
-  EXPECT_NO_THROW(read_engine(path(), options));
-  try {
-    check_engine(path(), options.weights);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find(weight.name), std::string::npos) << error.what();
+  // Damaged: a weight that is packed again is refused, one that is mapped is found by checking.
+  const Graph& graph = engine.program.graph;
+  const Function& init = graph.function("init");
+  for (const bool packed : {false, true}) {
+    const auto is_read = [&](ResidentId id) {
+      return std::any_of(init.values.begin(), init.values.end(),
+                         [&](const Value& value) { return value.resident == id; });
+    };
+    ResidentId id = 0;
+    while (graph.residents[static_cast<size_t>(id)].kind != Resident::Kind::bound ||
+           is_read(id) != packed)
+      ++id;
+    const Resident& weight = graph.residents[static_cast<size_t>(id)];
+    const auto before = weight.data.as<char>()[0];
+    const auto mapped = MappedFile::containing(weight.data.data);
+    const auto at = static_cast<const std::byte*>(weight.data.data) - mapped->bytes().data();
+    const auto put = [&](char c) {
+      std::fstream file(path("moved/llama.pt2"), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(at);
+      file.put(c);
+    };
+    put(static_cast<char>(~before));
+    if (packed)
+      EXPECT_THROW(read_engine(path(), options), Error);
+    else
+      EXPECT_NO_THROW(read_engine(path(), options));
+    try {
+      check_engine(path(), options.weights);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(weight.name), std::string::npos) << error.what();
+    }
+    put(before);
   }
 }
 

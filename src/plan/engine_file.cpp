@@ -52,8 +52,9 @@ class EngineReader {
       table_ = decode_residents(in, program.graph, engine.weight_bytes);
     });
     open_weight_files(engine);
+    const std::vector<bool> read = read_by_init(program.graph);
     for (size_t i = 0; i < table_.residents.size(); ++i)
-      bind(program.graph.residents[i], table_.residents[i]);
+      bind(program.graph.residents[i], table_.residents[i], read[i]);
     in_section(Section::plans, [&](std::span<const std::byte> bytes) {
       ByteReader in(bytes, where(Section::plans));
       decode_plans(in, program);
@@ -126,7 +127,22 @@ class EngineReader {
     return block.offset + (block.file == 0 ? header_[Section::weights].offset : 0);
   }
 
-  void bind(Resident& resident, const ResidentBytes& bytes) const {
+  // Residents that `init` is about to read, because some of what it computes is not stored.
+  std::vector<bool> read_by_init(const Graph& graph) const {
+    std::vector<bool> read(graph.residents.size());
+    bool missing = false;
+    for (size_t i = 0; i < read.size(); ++i)
+      missing = missing || (graph.residents[i].kind == Resident::Kind::derived &&
+                            table_.residents[i].state == ResidentBytes::State::none);
+    if (!missing) return read;
+    for (const Function& function : graph.functions)
+      for (const Value& value : function.values)
+        if (function.name == "init" && value.resident != kNone)
+          read[static_cast<size_t>(value.resident)] = true;
+    return read;
+  }
+
+  void bind(Resident& resident, const ResidentBytes& bytes, bool read_by_init) const {
     if (bytes.state == ResidentBytes::State::none) return;
     Tensor& data = resident.data;
     data.dtype = resident.type.dtype;
@@ -136,7 +152,7 @@ class EngineReader {
       return;
     }
     const WeightBlock& block = table_.blocks[bytes.block];
-    check_sums(resident, block);
+    check_sums(resident, block, read_by_init);
     const auto& file = block.file == 0 ? file_ : files_[block.file - 1];
     const auto view = file->bytes().subspan(start_of(block), block.bytes);
     require(data.dtype != DType::boolean ||
@@ -149,12 +165,13 @@ class EngineReader {
     data.owner = std::const_pointer_cast<MappedFile>(file);
   }
 
-  // State is copied when a session is made, and weights of another layout when they are packed
-  // again; what is only mapped is compared when the options ask for it.
-  void check_sums(const Resident& resident, const WeightBlock& block) const {
+  // What is copied is compared: state when a session is made, weights packed again for another
+  // instruction set, and those that `init` reads when its results are missing. What is only mapped
+  // is compared when the options ask for it.
+  void check_sums(const Resident& resident, const WeightBlock& block, bool read_by_init) const {
     const bool packed_again = resident.kind == Resident::Kind::derived && !options_.isa.empty() &&
                               options_.isa != header_.isa;
-    const bool copied = resident.kind == Resident::Kind::carried || packed_again;
+    const bool copied = resident.kind == Resident::Kind::carried || packed_again || read_by_init;
     if (options_.ignore_checksums || !(options_.check || copied)) return;
     const MappedFile& file = file_of(block);
     const auto bytes = file.bytes().subspan(start_of(block), block.summed_bytes());
