@@ -21,16 +21,16 @@ void report(const ProgressCallback& progress, std::string_view what, double done
   if (progress) progress(what, done);
 }
 
-void bind(Graph& graph, const BuildOptions& options) {
+void bind(Program& program, const BuildOptions& options) {
   if (!options.weights.empty()) {
     report(options.progress, "binding weights", 0.2);
     const auto source = open_weights(options.weights);
-    const BoundWeights bound = bind_weights(graph, *source, options.weights_dtype);
+    const BoundWeights bound = bind_weights(program.graph, *source, options.weights_dtype);
     log(LogLevel::info, source->path(), ": ", bound.bound, " weights bound, ", bound.converted,
         " converted, ", bound.unused, " unused");
     return;
   }
-  const auto missing = missing_weights(graph);
+  const auto missing = missing_weights(program);
   if (options.weights_later || missing.empty()) return;
   const size_t shown = std::min<size_t>(missing.size(), 5);
   fail(Errc::not_found, missing.size(), " weights have no bytes (",
@@ -72,15 +72,6 @@ void check_held(const Graph& graph, const std::vector<std::string>& held) {
   for (const std::string& name : held)
     require(std::find(names.begin(), names.end(), name) != names.end(), Errc::not_found,
             "held input ", name, " is not known; nearest: ", join_list(nearest_names(name, names)));
-}
-
-std::vector<std::string> missing_weights(const Graph& graph) {
-  std::vector<std::string> names;
-  for (const Resident& resident : graph.residents)
-    if (resident.kind == Resident::Kind::bound && resident.data.data == nullptr &&
-        !(elements(resident.type.shape) == Dim(0)))
-      names.push_back(resident.name);
-  return names;
 }
 
 std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given) {
@@ -137,7 +128,7 @@ Engine Engine::compile(std::shared_ptr<Program> program, const BuildOptions& opt
   Graph& graph = program->graph;
   verify(graph);
   check_held(graph, options.held);
-  bind(graph, options);
+  bind(*program, options);
   auto state = std::make_shared<State>();
   const int threads = options.threads > 0 ? options.threads : cpu::usable_cores();
   state->options = {options.fuse, options.matmul, threads, options.held};
@@ -149,7 +140,7 @@ Engine Engine::compile(std::shared_ptr<Program> program, const BuildOptions& opt
            0.3 + 0.5 * static_cast<double>(i) / static_cast<double>(shapes.size()));
     add_plan(*program, shapes[i], state->options);
   }
-  if (missing_weights(graph).empty()) {
+  if (missing_weights(*program).empty()) {
     report(options.progress, "packing weights", 0.8);
     compute_derived(*program);
   }
@@ -180,7 +171,7 @@ void Engine::plan(const InputShapes& shapes) {
   const std::lock_guard lock(state_->mutex);
   auto program = std::make_shared<Program>(*state_->program);
   if (!add_plan(*program, shapes, state_->options)) return;
-  if (missing_weights(program->graph).empty()) compute_derived(*program);
+  if (missing_weights(*program).empty()) compute_derived(*program);
   state_->program = std::move(program);
 }
 
@@ -228,14 +219,17 @@ std::vector<PortInfo> Engine::outputs() const {
 
 std::vector<ResidentInfo> Engine::residents() const {
   const auto program = state_->current();
+  const std::vector<std::string> missing = missing_weights(*program);
   std::vector<ResidentInfo> list;
   for (const Resident& resident : program->graph.residents) {
-    const Dim count = elements(resident.type.shape);
+    const bool absent = std::find(missing.begin(), missing.end(), resident.name) != missing.end();
+    // Weights whose derived forms alone are kept have no bytes and miss none.
+    const bool dropped = resident.kind == Resident::Kind::bound && !resident.data.data && !absent;
+    const Dim count = dropped ? Dim(0) : elements(resident.type.shape);
     const size_t bytes =
         count.is_constant() ? static_cast<size_t>(count.value()) * size_of(resident.type.dtype) : 0;
     list.push_back({resident.name, resident.type.dtype, to_extents(resident.type.shape),
-                    std::string(to_string(resident.kind)), bytes,
-                    resident.kind != Resident::Kind::bound || resident.data.data != nullptr});
+                    std::string(to_string(resident.kind)), bytes, !absent});
   }
   return list;
 }

@@ -12,10 +12,18 @@ namespace tutti {
 namespace {
 
 // Weights that the engine was built without, by name.
-void bind_later(Graph& graph, const std::string& weights) {
-  if (weights.empty() || missing_weights(graph).empty()) return;
+void bind_later(Program& program, const std::string& weights) {
+  if (weights.empty() || missing_weights(program).empty()) return;
   const auto source = open_weights(weights);
-  const BoundWeights bound = bind_weights(graph, *source);
+  std::vector<Resident*> bare;
+  for (Resident& resident : program.graph.residents)
+    if (resident.kind == Resident::Kind::bound && resident.data.data == nullptr)
+      bare.push_back(&resident);
+  const BoundWeights bound = bind_weights(program.graph, *source);
+  // Plans that were made without the bytes read them row by row.
+  for (Resident* resident : bare)
+    if (resident->data.data != nullptr && !resident->data.is_contiguous())
+      resident->data = contiguous(resident->data);
   log(LogLevel::info, source->path(), ": ", bound.bound, " weights bound");
 }
 
@@ -34,7 +42,7 @@ Engine Engine::load(const std::string& path, const LoadOptions& options) {
   read.weights = options.weights;
   read.check = options.check;
   auto program = std::make_shared<Program>(read_engine(path, read).program);
-  bind_later(program->graph, options.weights);
+  bind_later(*program, options.weights);
   repack_for(*program, isa);
 
   auto state = std::make_shared<State>();
@@ -48,7 +56,7 @@ Engine Engine::load(const std::string& path, const LoadOptions& options) {
       plan = compile_plan(*program, SymbolValues(plan.symbols), state->options);
     }
   }
-  if (missing_weights(program->graph).empty()) compute_derived(*program);
+  if (missing_weights(*program).empty()) compute_derived(*program);
   if (options.progress) options.progress("ready", 1);
   state->program = std::move(program);
   return Engine(std::move(state));

@@ -32,7 +32,4 @@ std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given);
 /// Throws not_found naming a held input that `run` does not have.
 void check_held(const Graph& graph, const std::vector<std::string>& held);
 
-/// Names of bound residents without bytes.
-std::vector<std::string> missing_weights(const Graph& graph);
-
 }  // namespace tutti

@@ -26,8 +26,8 @@ Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOp
 /// that it needs and that has none.
 void compute_derived(Program& program);
 
-/// True when compute_derived finds all it needs. An engine read from a file may lack weights whose
-/// derived forms it has.
-bool can_compute_derived(const Program& program);
+/// Weights without bytes that plans read, or `init` for what has no bytes yet; without any plan all
+/// that have none. An engine read from a file may lack weights whose derived forms it has.
+std::vector<std::string> missing_weights(const Program& program);
 
 }  // namespace tutti

@@ -129,12 +129,22 @@ Function missing_part(const Program& program) {
 
 }  // namespace
 
-bool can_compute_derived(const Program& program) {
-  const Function init = missing_part(program);
-  return std::all_of(init.values.begin(), init.values.end(), [&](const Value& value) {
-    if (value.resident == kNone || elements(value.type.shape) == Dim(0)) return true;
-    return program.graph.residents[static_cast<size_t>(value.resident)].data.data != nullptr;
-  });
+std::vector<std::string> missing_weights(const Program& program) {
+  const std::vector<Resident>& residents = program.graph.residents;
+  std::vector<bool> read(residents.size(), program.plans.empty());
+  for (const Value& value : missing_part(program).values)
+    if (value.resident != kNone) read[static_cast<size_t>(value.resident)] = true;
+  for (const Plan& plan : program.plans)
+    for (const auto* steps : {&plan.prepare, &plan.run})
+      for (const Step& step : *steps)
+        for (const Operand& operand : step.in)
+          if (operand.place == Place::resident) read[static_cast<size_t>(operand.index)] = true;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < residents.size(); ++i)
+    if (read[i] && residents[i].kind == Resident::Kind::bound &&
+        residents[i].data.data == nullptr && !(elements(residents[i].type.shape) == Dim(0)))
+      names.push_back(residents[i].name);
+  return names;
 }
 
 void compute_derived(Program& program) {
