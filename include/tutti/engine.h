@@ -74,7 +74,7 @@ struct ResidentInfo {
   Extents shape;
   std::string kind;  ///< "bound": a weight; "derived": computed from weights; "carried": state
   size_t bytes = 0;
-  bool stored = true;  ///< false for a weight whose bytes are not there yet
+  bool stored = true;  ///< false without bytes: bound later, or only a packed form is kept
 };
 
 /// One step of a plan.

@@ -241,7 +241,7 @@ struct OperatorInfo {
     std::string name, default_value, doc;
   };
   std::string name, doc;
-  std::string types;     ///< element types of the first operand, "" when it has none
+  std::string types;     ///< element types it takes; "" where the attributes say so
   std::string sharding;  ///< how its dimensions may be split between devices
   std::vector<AttributeInfo> attributes;
   std::vector<std::string> implementations;  ///< on the CPU, the preferred one first

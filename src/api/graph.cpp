@@ -212,24 +212,45 @@ bool takes(const Op& op, const std::vector<TensorType>& operands) {
   }
 }
 
-// The types of the first operand that inference accepts, tried with operands of one element in one
-// to four dimensions, the others of the same type or indices or booleans.
-std::string accepted_types(const Op& op) {
-  std::vector<std::string> accepted;
-  for (int t = 0; t < kDTypeCount; ++t) {
-    const auto dtype = static_cast<DType>(t);
-    bool taken = false;
-    for (size_t rank = 0; rank <= 4 && !taken; ++rank) {
-      const Shape shape(rank, Dim(1));
-      const TensorType x{dtype, shape}, i{DType::i64, shape}, b{DType::boolean, shape};
-      const TensorType v{dtype, Shape(std::min<size_t>(rank, 1), Dim(1))};
-      for (const auto& operands : std::vector<std::vector<TensorType>>{
-               {x}, {x, x}, {x, i}, {x, v}, {x, x, x}, {x, i, x}, {b, x, x}, {x, x, i}})
-        taken = taken || takes(op, operands);
-    }
-    if (taken) accepted.emplace_back(to_string(dtype));
+// Operands of one element in `rank` dimensions that may suit an operator: of one type, or with
+// indices, a boolean or a vector among them.
+std::vector<std::vector<TensorType>> sample_operands(DType dtype, size_t rank) {
+  const Shape shape(rank, Dim(1));
+  const TensorType x{dtype, shape}, i{DType::i64, shape}, b{DType::boolean, shape};
+  const TensorType v{dtype, Shape(std::min<size_t>(rank, 1), Dim(1))};
+  return {{x}, {x, x}, {x, i}, {x, v}, {x, x, x}, {x, i, x}, {b, x, x}, {x, x, i}};
+}
+
+// The operator with its defaults, or with its empty lists filled.
+std::optional<Op> sample_op(const OpDef& def, const char* list) {
+  try {
+    Attributes attributes = def.parse(def.name, {}).attributes();
+    for (auto& [name, value] : attributes)
+      if (value == "[]") value = list;
+    return def.parse(def.name, attributes);
+  } catch (const Error&) {
+    return std::nullopt;
   }
-  return join_list(accepted);
+}
+
+// The element types that inference accepts for operands that suit the operator otherwise.
+std::string accepted_types(const OpDef& def) {
+  for (const char* list : {"[]", "[1]", "[0]", "[1, 1]", "[0, 0]"}) {
+    const std::optional<Op> op = sample_op(def, list);
+    if (!op) continue;
+    for (size_t rank = 0; rank <= 4; ++rank)
+      for (size_t c = 0; c < sample_operands(DType::f32, rank).size(); ++c) {
+        std::vector<std::string> accepted;
+        for (int t = 0; t < kDTypeCount; ++t) {
+          const auto dtype = static_cast<DType>(t);
+          if (takes(*op, sample_operands(dtype, rank)[c])) accepted.emplace_back(to_string(dtype));
+          // Most candidates suit no type: a float, then an integer tells.
+          if (accepted.empty() && dtype == DType::i64) break;
+        }
+        if (!accepted.empty()) return join_list(accepted);
+      }
+  }
+  return "";
 }
 
 }  // namespace
@@ -241,9 +262,8 @@ std::vector<OperatorInfo> operators() {
     info.name = def.name;
     info.doc = def.doc;
     info.sharding = def.sharding;
-    const Op op = def.parse(def.name, {});
-    info.types = accepted_types(op);
-    const Attributes defaults = op.attributes();
+    info.types = accepted_types(def);
+    const Attributes defaults = def.parse(def.name, {}).attributes();
     for (size_t i = 0; i < def.fields.size(); ++i)
       info.attributes.push_back(
           {defaults[i].first, defaults[i].second, std::string(def.fields[i].second)});

@@ -90,6 +90,16 @@ void add_random_inputs(const Engine& engine, const PlanInfo& plan, TensorMap& te
   }
 }
 
+void require_known_inputs(const Engine& engine, const TensorMap& tensors) {
+  const std::vector<PortInfo> inputs = engine.inputs();
+  std::string known;
+  for (const PortInfo& input : inputs) known += (known.empty() ? "" : ", ") + input.name;
+  for (const auto& [name, tensor] : tensors)
+    if (std::none_of(inputs.begin(), inputs.end(),
+                     [&, &name = name](const PortInfo& input) { return input.name == name; }))
+      throw UsageError("input " + name + " is not known; there are: " + known);
+}
+
 void require_all_inputs(const Engine& engine, const TensorMap& tensors) {
   std::string missing;
   for (const PortInfo& input : engine.inputs())

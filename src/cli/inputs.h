@@ -23,6 +23,9 @@ PlanInfo plan_for(Engine& engine, const InputShapes& shapes);
 /// Adds a random tensor for each input that is missing: normal numbers, or integers 0 and 1.
 void add_random_inputs(const Engine& engine, const PlanInfo& plan, TensorMap& tensors);
 
+/// Throws UsageError naming a tensor that is no input.
+void require_known_inputs(const Engine& engine, const TensorMap& tensors);
+
 /// Throws UsageError with names, types and shapes of inputs that are missing.
 void require_all_inputs(const Engine& engine, const TensorMap& tensors);
 

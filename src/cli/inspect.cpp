@@ -34,9 +34,9 @@ void print_residents(const Engine& engine, bool all) {
     sum.bytes += r.bytes;
     sum.absent += !r.stored;
     rows.push_back({r.name, r.kind, type_text(r.dtype, r.shape),
-                    r.stored ? bytes_text(r.bytes) : "not yet bound"});
+                    r.stored ? bytes_text(r.bytes) : "not stored"});
   }
-  Rows summary = {{"residents", "count", "bytes", "not yet bound"}};
+  Rows summary = {{"residents", "count", "bytes", "not stored"}};
   for (const auto& [kind, sum] : sums)
     summary.push_back({kind, std::to_string(sum.count), bytes_text(sum.bytes),
                        sum.absent ? std::to_string(sum.absent) : "-"});

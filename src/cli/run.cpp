@@ -96,6 +96,7 @@ int run(const Arguments& arguments) {
   if (shapes.size() > 1) throw UsageError("option --shape gives an input two shapes");
   Engine engine = open(arguments);
   TensorMap inputs = read_inputs(arguments.values("--input"), engine.inputs());
+  require_known_inputs(engine, inputs);
   const bool random = arguments.has("--random-inputs");
   if (!random) require_all_inputs(engine, inputs);
   const PlanInfo plan =

@@ -170,7 +170,7 @@ bool Session::begin(Runner& runner, std::span<const Tensor> inputs,
     patch.operand->data = at(inputs[static_cast<size_t>(patch.index)], patch.offset);
   for (const Patch& patch : runner.outputs)
     patch.operand->data = at(outputs[static_cast<size_t>(patch.index)], patch.offset);
-  return !runner.prepare.empty() && runner.store_held(inputs);
+  return runner.store_held(inputs);
 }
 
 void Session::run(size_t plan, std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
