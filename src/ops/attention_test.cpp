@@ -128,6 +128,12 @@ TEST(Attention, PropagatesNan) {
                 {kNan});
 }
 
+TEST(Attention, GivesNanWhereAllScoresAreNan) {
+  const Tensor q = tensor_of(DType::f32, {1, 1, 1, 1}, {kNan});
+  const Tensor k = tensor_of(DType::f32, {1, 1, 2, 1}, {1, 2});
+  expect_values(run_op(Attention{}, {q, k, k})[0], {kNan});
+}
+
 TEST(Attention, StaysFiniteForLargeScores) {
   const Tensor q = tensor_of(DType::f32, {1, 1, 1, 1}, {1000});
   const Tensor k = tensor_of(DType::f32, {1, 1, 2, 1}, {1000, -1000});

@@ -33,10 +33,14 @@ void pick(std::string_view op, std::span<const int64_t> axes, const KernelArgs& 
   const Picks picks = make_picks(op, x, axes, indices, index, y.strides, args.workspace);
   with_word(x.dtype, [&](auto word) {
     using Word = decltype(word);
+    const auto* from = x.as<const Word>();
+    auto* to = y.as<Word>();
     for_each_pick(args.pool, picks, false,
-                  [from = x.as<const Word>(), to = y.as<Word>()](int64_t at, int64_t out, int64_t n,
-                                                                 int64_t step, int64_t out_step) {
-                    copy_row(from + at, step, to + out, out_step, n);
+                  [=](int64_t at, int64_t out, int64_t n, int64_t step, int64_t out_step) {
+                    if (n == 1)
+                      to[out] = from[at];
+                    else
+                      copy_row(from + at, step, to + out, out_step, n);
                   });
   });
 }

@@ -58,6 +58,26 @@ inline int64_t wrap_index(int64_t index, int64_t extent) {
 /// Throws the error of an index outside an axis.
 [[noreturn]] void fail_index(std::string_view op, int64_t index, int64_t axis, int64_t extent);
 
+/// Calls row as for_each_pick does for picks [first, last) of a piece: `before` and `after` are its
+/// extents, x and y its first elements.
+template <class F>
+void visit_picks(const Picks& p, const Dims& before, const Dims& after, int64_t first, int64_t last,
+                 int64_t x, int64_t y, const F& row) {
+  const std::array<Dims, 2> outer{p.x_before, p.y_before}, inner{p.x_after, p.y_after};
+  for_each_offset(before, outer, [&](const auto& o) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t x_pick = x + o[0] + p.x_offsets[i], y_pick = y + o[1] + p.y_offsets[i];
+      if (after.empty()) {
+        row(x_pick, y_pick, int64_t{1}, int64_t{1}, int64_t{1});
+        continue;
+      }
+      for_each_row(after, inner, [&](const auto& at, int64_t n, const auto& steps) {
+        row(x_pick + at[0], y_pick + at[1], n, steps[0], steps[1]);
+      });
+    }
+  });
+}
+
 /// Calls row(x, y, n, x_step, y_step) with element offsets for rows that together visit every
 /// picked element; picks stay in order for one place before and after them. `ordered` when rows of
 /// different picks must not run at the same time.
@@ -77,22 +97,12 @@ void for_each_pick(cpu::Pool& pool, const Picks& p, bool ordered, const F& row) 
   Dims pick = Dims::filled(shape.rank(), 0);
   pick[middle] = 1;
   const std::array<Dims, 3> all{strides[0], strides[1], pick};
-  const std::array<Dims, 2> before{p.x_before, p.y_before}, after{p.x_after, p.y_after};
   parallel_pieces(
       pool, shape, all, ordered ? middle : -1, [&](const Dims& part, const auto& start) {
-        Dims outer, inner;
+        Dims before, after;
         for (int axis = 0; axis < part.rank(); ++axis)
-          if (axis != middle) (axis < middle ? outer : inner).push_back(part[axis]);
-        const int64_t first = start[2], last = first + part[middle];
-        for_each_offset(outer, before, [&](const auto& o) {
-          for (int64_t i = first; i < last; ++i) {
-            const int64_t x = start[0] + o[0] + p.x_offsets[i],
-                          y = start[1] + o[1] + p.y_offsets[i];
-            for_each_row(inner, after, [&](const auto& at, int64_t n, const auto& steps) {
-              row(x + at[0], y + at[1], n, steps[0], steps[1]);
-            });
-          }
-        });
+          if (axis != middle) (axis < middle ? before : after).push_back(part[axis]);
+        visit_picks(p, before, after, start[2], start[2] + part[middle], start[0], start[1], row);
       });
 }
 

@@ -43,6 +43,12 @@ TEST(Matmul, HandlesExtentsBeyondOneTile) {
   }
 }
 
+TEST(Matmul, SharesRowsOfManyBatchesAmongThreads) {
+  const Tensor a = random_tensor(DType::f32, {5, 7, 200}, 3);
+  const Tensor b = random_tensor(DType::f32, {5, 200, 90}, 4);
+  expect_in_all_layouts(Matmul{}, {a, b}, product(a, b, {5}), 1e-5);
+}
+
 TEST(Matmul, BroadcastsLeadingAxes) {
   const Tensor a = random_tensor(DType::f32, {2, 3, 4, 5}, 5),
                b = random_tensor(DType::f32, {3, 5, 6}, 6);

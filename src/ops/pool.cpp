@@ -34,6 +34,8 @@ Taps taps_of(const Axis& a, int64_t o, bool count_padding) {
     return {first, count, 1, count};
   }
   const int64_t start = o * a.stride - a.padding;
+  const int64_t reach = (a.kernel - 1) * a.dilation;
+  if (start >= 0 && start + reach < a.in) return {start, a.kernel, a.dilation, a.kernel};
   const int64_t skipped = std::max<int64_t>(0, ceil_div(-start, a.dilation));
   const int64_t count =
       std::max<int64_t>(0, std::min(a.kernel, ceil_div(a.in - start, a.dilation)) - skipped);
@@ -45,59 +47,15 @@ Taps taps_of(const Axis& a, int64_t o, bool count_padding) {
 struct Windows {
   std::array<Axis, kSpace> axes;
   Dims lead, x_lead, y_lead, index_lead;
-  // Lanes computed together lie along width, or along one of the leading axes where that is
-  // contiguous.
+  // Elements of y are computed together along one of the leading axes where that is contiguous in
+  // x and y (lanes), else along width (columns).
   bool lanes_are_columns = false;
-  int64_t lanes = 1, x_lane = 0, y_lane = 0, index_lane = 0;
+  int64_t lanes = 1, index_lane = 0;
   bool count_padding = true;
   int64_t divisor = 0;
 };
 
-// The running result of up to kLanes elements of y.
-template <class T>
-struct Largest {
-  using Value = ComputeType<T>;
-  Value value[kLanes];
-  int64_t index[kLanes];
-
-  void begin(int64_t n) {
-    using Limits = std::numeric_limits<Value>;
-    std::fill_n(value, n, Limits::has_infinity ? -Limits::infinity() : Limits::lowest());
-    std::fill_n(index, n, -1);
-  }
-  // Takes in x[i * step], which stands at place + i * place_step, for lanes begin + i.
-  void add(const T* x, int64_t step, int64_t begin, int64_t end, int64_t place,
-           int64_t place_step) {
-    for (int64_t i = begin; i < end; ++i, x += step, place += place_step) {
-      const auto found = static_cast<Value>(*x);
-      if (!(found > value[i] || found != found || index[i] < 0)) continue;
-      value[i] = found;
-      index[i] = place;
-    }
-  }
-};
-
-template <class T>
-struct Mean {
-  using Value = ComputeType<T>;
-  Value value[kLanes];
-
-  void begin(int64_t n) { std::fill_n(value, n, Value(0)); }
-  void add(const T* x, int64_t step, int64_t begin, int64_t end, int64_t, int64_t) {
-    for (int64_t i = begin; i < end; ++i, x += step) value[i] += static_cast<Value>(*x);
-  }
-};
-
-template <class Value>
-Value mean_of(const Windows& w, Value sum, const Taps& d, const Taps& h, const Taps& width) {
-  if (w.axes[2].adaptive)  // divided by one extent after the other, as PyTorch does
-    return sum / static_cast<Value>(d.extent) / static_cast<Value>(h.extent) /
-           static_cast<Value>(width.extent);
-  const int64_t n = w.divisor != 0 ? w.divisor : d.extent * h.extent * width.extent;
-  return n == 0 ? Value(0) : sum / static_cast<Value>(n);
-}
-
-// Where the results of one place of the leading axes go.
+// The operands of one place of the leading axes.
 template <class T>
 struct Plane {
   const T* x;
@@ -105,79 +63,186 @@ struct Plane {
   int64_t* index;  // null but for max
 };
 
-// Elements of y at depth and height o and columns or lanes [begin, begin + n).
-template <class T, template <class> class Reduction>
-void pool_tile(const Windows& w, const Plane<T>& plane, const std::array<int64_t, kSpace>& o,
-               int64_t begin, int64_t n) {
-  const Axis &depth = w.axes[0], &height = w.axes[1], &width = w.axes[2];
-  const Taps d = taps_of(depth, o[0], w.count_padding), h = taps_of(height, o[1], w.count_padding);
-  const Taps column = taps_of(width, o[2], w.count_padding);
-  Reduction<T> tile;
-  tile.begin(n);
+// The window of one place of y: what it covers of depth, height and width.
+using WindowTaps = std::array<Taps, kSpace>;
+
+template <class Value>
+Value mean_of(const Windows& w, Value sum, int64_t depth, int64_t height, int64_t width) {
+  if (w.axes[2].adaptive)  // divided by one extent after the other, as PyTorch does
+    return sum / static_cast<Value>(depth) / static_cast<Value>(height) / static_cast<Value>(width);
+  const int64_t n = w.divisor != 0 ? w.divisor : depth * height * width;
+  return n == 0 ? Value(0) : sum / static_cast<Value>(n);
+}
+
+// The running largest of some elements of y and their places. Without branches, which random data
+// would mispredict; a NaN is only noticed.
+template <class T>
+struct Largest {
+  using Value = ComputeType<T>;
+  Value value[kLanes];
+  int64_t index[kLanes];
+  bool has_nan = false;
+
+  void begin(int64_t lane, int64_t place) {
+    using Limits = std::numeric_limits<Value>;
+    value[lane] = Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+    index[lane] = place;
+  }
+  // Takes in x[i * step], which stands at place + i * place_step, for lane begin + i.
+  void add(const T* x, int64_t step, int64_t begin, int64_t end, int64_t place,
+           int64_t place_step) {
+    for (int64_t i = begin; i < end; ++i, x += step, place += place_step) {
+      const auto found = static_cast<Value>(*x);
+      const bool larger = found > value[i];
+      value[i] = larger ? found : value[i];
+      index[i] += (place - index[i]) & -static_cast<int64_t>(larger);
+      has_nan |= found != found;
+    }
+  }
+};
+
+// A second pass over windows with NaNs: they win, the last of several.
+template <class T>
+struct LargestNan : Largest<T> {
+  void add(const T* x, int64_t step, int64_t begin, int64_t end, int64_t place,
+           int64_t place_step) {
+    for (int64_t i = begin; i < end; ++i, x += step, place += place_step) {
+      const auto found = static_cast<ComputeType<T>>(*x);
+      if (found == found) continue;
+      this->value[i] = found;
+      this->index[i] = place;
+    }
+  }
+};
+
+template <class T>
+struct Sum {
+  ComputeType<T> value[kLanes];
+
+  void add(const T* x, int64_t step, int64_t begin, int64_t end, int64_t, int64_t) {
+    for (int64_t i = begin; i < end; ++i, x += step) value[i] += static_cast<ComputeType<T>>(*x);
+  }
+};
+
+// Up to kLanes elements of y that differ in the column, or in the lane at column `first`.
+struct Tile {
+  int64_t first, n;
+  WindowTaps taps;  // of column `first`
+};
+
+// Adds the elements of one row of x under the windows of a tile, from left to right.
+template <class State, class T>
+void add_row(const Windows& w, const Tile& tile, const T* x, int64_t place, State& state) {
+  const Axis& width = w.axes[2];
+  if (!w.lanes_are_columns) {
+    const Taps& c = tile.taps[2];
+    for (int64_t k = 0; k < c.count; ++k) {
+      const int64_t column = c.first + k * c.step;
+      state.add(x + column * width.x_stride, 1, 0, tile.n, place + column, 0);
+    }
+    return;
+  }
+  for (int64_t k = 0; k < width.kernel; ++k) {
+    const int64_t shift = k * width.dilation - width.padding;
+    const int64_t begin = std::max(tile.first, ceil_div(-shift, width.stride));
+    const int64_t end = std::min(tile.first + tile.n, ceil_div(width.in - shift, width.stride));
+    const int64_t column = begin * width.stride + shift;
+    if (begin < end)
+      state.add(x + column * width.x_stride, width.stride * width.x_stride, begin - tile.first,
+                end - tile.first, place + column, width.stride);
+  }
+}
+
+template <class State, class T>
+void add_tile(const Windows& w, const Tile& tile, const T* x, State& state) {
+  const auto& [d, h, c] = tile.taps;
   for (int64_t i = 0; i < d.count; ++i) {
     for (int64_t j = 0; j < h.count; ++j) {
       const int64_t z = d.first + i * d.step, row = h.first + j * h.step;
-      const T* x = plane.x + z * depth.x_stride + row * height.x_stride;
-      const int64_t place = (z * height.in + row) * width.in;
-      if (!w.lanes_are_columns) {
-        for (int64_t k = 0; k < column.count; ++k) {
-          const int64_t at = column.first + k * column.step;
-          tile.add(x + at * width.x_stride + begin * w.x_lane, w.x_lane, 0, n, place + at, 0);
-        }
-        continue;
-      }
-      for (int64_t k = 0; k < width.kernel; ++k) {
-        const int64_t shift = k * width.dilation - width.padding;
-        const int64_t first = std::max(begin, ceil_div(-shift, width.stride));
-        const int64_t last = std::min(begin + n, ceil_div(width.in - shift, width.stride));
-        const int64_t at = first * width.stride + shift;
-        if (first < last)
-          tile.add(x + at * width.x_stride, width.stride * width.x_stride, first - begin,
-                   last - begin, place + at, width.stride);
-      }
-    }
-  }
-  const int64_t y_step = w.lanes_are_columns ? width.y_stride : w.y_lane;
-  const int64_t index_step = w.lanes_are_columns ? width.index_stride : w.index_lane;
-  T* y = plane.y + o[0] * depth.y_stride + o[1] * height.y_stride + o[2] * width.y_stride;
-  int64_t* index = plane.index;
-  if (index)
-    index += o[0] * depth.index_stride + o[1] * height.index_stride + o[2] * width.index_stride;
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t lane = w.lanes_are_columns ? i : begin + i;
-    if constexpr (std::is_same_v<Reduction<T>, Largest<T>>) {
-      y[lane * y_step] = static_cast<T>(tile.value[i]);
-      index[lane * index_step] = tile.index[i];
-    } else {
-      const Taps across = w.lanes_are_columns ? taps_of(width, begin + i, w.count_padding) : column;
-      y[lane * y_step] = static_cast<T>(mean_of(w, tile.value[i], d, h, across));
+      add_row(w, tile, x + z * w.axes[0].x_stride + row * w.axes[1].x_stride,
+              (z * w.axes[1].in + row) * w.axes[2].in, state);
     }
   }
 }
 
-template <class T, template <class> class Reduction>
+// Along width, the taps of one element of a tile.
+Taps columns_of(const Windows& w, const Tile& tile, int64_t i) {
+  return w.lanes_are_columns ? taps_of(w.axes[2], tile.first + i, w.count_padding) : tile.taps[2];
+}
+
+// plane: x at lane 0 of the tile; y at its first element.
+template <class T>
+void mean_tile(const Windows& w, const Tile& tile, const Plane<T>& plane) {
+  const int64_t y_step = w.lanes_are_columns ? w.axes[2].y_stride : 1;
+  const int64_t depth = tile.taps[0].extent, height = tile.taps[1].extent;
+  Sum<T> sums;
+  std::fill_n(sums.value, tile.n, ComputeType<T>(0));
+  add_tile(w, tile, plane.x, sums);
+  for (int64_t i = 0; i < tile.n; ++i) {
+    const int64_t width = columns_of(w, tile, i).extent;
+    plane.y[i * y_step] = static_cast<T>(mean_of(w, sums.value[i], depth, height, width));
+  }
+}
+
+// The same, and index at its first element.
+template <class T>
+void max_tile(const Windows& w, const Tile& tile, const Plane<T>& plane) {
+  const int64_t y_step = w.lanes_are_columns ? w.axes[2].y_stride : 1;
+  const int64_t index_step = w.lanes_are_columns ? w.axes[2].index_stride : w.index_lane;
+  const Taps &d = tile.taps[0], &h = tile.taps[1];
+  const int64_t row = (d.first * w.axes[1].in + h.first) * w.axes[2].in;
+  LargestNan<T> state;
+  for (int64_t i = 0; i < tile.n; ++i) {
+    const Taps c = columns_of(w, tile, i);
+    state.begin(i, d.count * h.count * c.count == 0 ? -1 : row + c.first);
+  }
+  add_tile(w, tile, plane.x, static_cast<Largest<T>&>(state));
+  if (state.has_nan) add_tile(w, tile, plane.x, state);
+  for (int64_t i = 0; i < tile.n; ++i) {
+    plane.y[i * y_step] = static_cast<T>(state.value[i]);
+    plane.index[i * index_step] = state.index[i];
+  }
+}
+
+// All columns and lanes of y at one depth and height.
+template <class T>
+void pool_line(const Windows& w, const Plane<T>& plane, int64_t depth, int64_t height) {
+  const Axis &d = w.axes[0], &h = w.axes[1], &c = w.axes[2];
+  Tile tile{0, 1, {taps_of(d, depth, w.count_padding), taps_of(h, height, w.count_padding), {}}};
+  for (int64_t& column = tile.first; column < c.out; column += w.lanes_are_columns ? kLanes : 1) {
+    tile.taps[2] = taps_of(c, column, w.count_padding);
+    for (int64_t lane = 0; lane < w.lanes; lane += kLanes) {
+      tile.n = std::min(kLanes, w.lanes_are_columns ? c.out - column : w.lanes - lane);
+      Plane<T> at = plane;
+      at.x += lane;
+      at.y += depth * d.y_stride + height * h.y_stride + column * c.y_stride + lane;
+      if (at.index)
+        at.index += depth * d.index_stride + height * h.index_stride + column * c.index_stride +
+                    lane * w.index_lane;
+      if (at.index)
+        max_tile(w, tile, at);
+      else
+        mean_tile(w, tile, at);
+    }
+  }
+}
+
+template <class T>
 void pool_windows(const Windows& w, const KernelArgs& args) {
-  const int64_t depths = w.axes[0].out, heights = w.axes[1].out, widths = w.axes[2].out;
+  const int64_t depths = w.axes[0].out, heights = w.axes[1].out;
   const int64_t n = elements(w.lead) * depths * heights;
-  const int64_t work = widths * w.axes[0].kernel * w.axes[1].kernel * w.axes[2].kernel * w.lanes;
+  const int64_t work =
+      w.axes[2].out * w.axes[0].kernel * w.axes[1].kernel * w.axes[2].kernel * w.lanes;
   parallel_ranges(
       args.pool, n, 8192 / std::max<int64_t>(work, 1), [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
           const int64_t lead = i / (depths * heights);
-          std::array<int64_t, kSpace> o{i / heights % depths, i % heights, 0};
           const Plane<T> plane{args.in[0].as<const T>() + offset_at(lead, w.lead, w.x_lead),
                                args.out[0].as<T>() + offset_at(lead, w.lead, w.y_lead),
                                args.out.size() > 1 ? args.out[1].as<int64_t>() +
                                                          offset_at(lead, w.lead, w.index_lead)
                                                    : nullptr};
-          const int64_t across = w.lanes_are_columns ? kLanes : 1;
-          for (o[2] = 0; o[2] < widths; o[2] += across) {
-            if (w.lanes_are_columns)
-              pool_tile<T, Reduction>(w, plane, o, o[2], std::min(kLanes, widths - o[2]));
-            else
-              for (int64_t lane = 0; lane < w.lanes; lane += kLanes)
-                pool_tile<T, Reduction>(w, plane, o, lane, std::min(kLanes, w.lanes - lane));
-          }
+          pool_line(w, plane, i / heights % depths, i % heights);
         }
       });
 }
@@ -207,20 +272,13 @@ Windows make_windows(const KernelArgs& args, int space) {
   }
   if (lanes >= 0) {
     w.lanes = x.shape[lanes];
-    w.x_lane = w.y_lane = 1;
     w.index_lane = index.strides[lanes];
   }
   return w;
 }
 
-void pool(const Windows& w, bool max, const KernelArgs& args) {
-  with_dtype(args.in[0].dtype, [&](auto zero) {
-    using T = decltype(zero);
-    if (max)
-      pool_windows<T, Largest>(w, args);
-    else
-      pool_windows<T, Mean>(w, args);
-  });
+void pool(const Windows& w, const KernelArgs& args) {
+  with_dtype(args.in[0].dtype, [&](auto zero) { pool_windows<decltype(zero)>(w, args); });
 }
 
 void require_poolable(const std::string& fn, const TensorType& x, size_t space) {
@@ -279,10 +337,10 @@ void Pool::cpu(const KernelArgs& args) const {
     axis.padding = padding[i];
     axis.dilation = dilation[i];
   }
-  w.lanes_are_columns = w.x_lane == 0;
+  w.lanes_are_columns = w.lanes == 1;
   w.count_padding = count_padding;
   w.divisor = divisor;
-  pool(w, fn == "max", args);
+  pool(w, args);
 }
 
 std::vector<TensorType> AdaptivePool::infer(Types in) const {
@@ -308,7 +366,7 @@ void AdaptivePool::cpu(const KernelArgs& args) const {
     axis.kernel = axis.out > 0 ? ceil_div(axis.in, axis.out) : 1;
   }
   for (Axis& axis : w.axes) axis.adaptive = true;
-  pool(w, fn == "max", args);
+  pool(w, args);
 }
 
 }  // namespace tutti

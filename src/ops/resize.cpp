@@ -166,27 +166,38 @@ void interpolate(const KernelArgs& args, const std::array<const Tap<Real>*, kSpa
       });
 }
 
+// One row of y, picked from `in`: every element once, twice where the row doubles that of x, or all
+// lanes of each.
+template <class Word, class Real>
+void pick_row(const Word* in, const Tap<Real>* columns, int64_t width, int64_t lanes, bool doubled,
+              Word* out, int64_t step) {
+  if (doubled && step == 1) {
+    for (int64_t i = 0; i < width / 2; ++i) out[2 * i] = out[2 * i + 1] = in[columns[2 * i].offset];
+  } else if (lanes == 1) {
+    for (int64_t o = 0; o < width; ++o) out[o * step] = in[columns[o].offset];
+  } else {
+    for (int64_t o = 0; o < width; ++o) std::copy_n(in + columns[o].offset, lanes, out + o * step);
+  }
+}
+
 template <class Real>
 void pick_nearest(const KernelArgs& args, const std::array<const Tap<Real>*, kSpace>& tables) {
   const Tensor &x = args.in[0], &y = args.out[0];
   const Planes planes = make_planes(x, y);
   const int last = y.rank() - 1;
-  const Tap<Real>* columns = tables[static_cast<size_t>(last - 2)];
+  const int64_t width = y.shape[last];
+  const auto* columns = tables[static_cast<size_t>(last - 2)];
+  bool doubled = planes.lanes == 1 && width % 2 == 0;
+  for (int64_t o = 0; o + 1 < width; o += 2)
+    doubled = doubled && columns[o].offset == columns[o + 1].offset;
   with_word(x.dtype, [&](auto word) {
     using Word = decltype(word);
-    for_each_line<1>(args.pool, y, planes, tables,
-                     [&](int64_t from, int64_t to, const Tap<Real>* const* line) {
-                       const Word* in = x.as<const Word>() + from;
-                       for (int axis = 0; axis + 2 < last; ++axis) in += line[axis]->offset;
-                       Word* out = y.as<Word>() + to;
-                       const int64_t step = y.strides[last];
-                       for (int64_t o = 0; o < y.shape[last]; ++o, out += step) {
-                         if (planes.lanes == 1)
-                           *out = in[columns[o].offset];
-                         else
-                           std::copy_n(in + columns[o].offset, planes.lanes, out);
-                       }
-                     });
+    for_each_line<1>(
+        args.pool, y, planes, tables, [&](int64_t from, int64_t to, const Tap<Real>* const* line) {
+          const Word* in = x.as<const Word>() + from;
+          for (int axis = 0; axis + 2 < last; ++axis) in += line[axis]->offset;
+          pick_row(in, columns, width, planes.lanes, doubled, y.as<Word>() + to, y.strides[last]);
+        });
   });
 }
 

@@ -48,6 +48,14 @@ TEST(IndexPut, AddsEqualIndicesWhenItAccumulates) {
   }
 }
 
+TEST(IndexPut, AddsManyElementsToOnePlace) {
+  const int64_t n = 200000;
+  const Tensor one = tensor_of(DType::i32, {}, {1}), at = Tensor::zeros(DType::i64, {n});
+  for (int repeat = 0; repeat < 5; ++repeat)
+    expect_values(run_op(IndexPut{{0}, true}, {tensor_of(DType::i32, {1}, {0}), one, at})[0],
+                  {static_cast<double>(n)});
+}
+
 TEST(IndexPut, RoundsEachAdditionAndWrapsIntegers) {
   const Tensor one = tensor_of(DType::bf16, {1}, {1}), at = indices({2}, {0, 0});
   expect_values(run_op(IndexPut{{0}, true}, {one, tensor_of(DType::bf16, {1}, {0x1p-8}), at})[0],
