@@ -164,6 +164,21 @@ TEST_F(EngineFiles, HoldPlansOfSeveralShapes) {
     expect_same_bytes(run(after, inputs), run(before, inputs));
 }
 
+TEST_F(EngineFiles, CanBePlannedForOtherShapes) {
+  const Tensors two = inputs_of("llama.lengths", "len2."),
+                seven = inputs_of("llama.lengths", "len7.");
+  const Program graph{import_pt2(test_model("llama") + ".pt2"), {}, {}};
+  const auto program = compiled("llama", {symbols_for(graph, two), symbols_for(graph, seven)});
+  write_engine(path(), *compiled("llama", {symbols_for(graph, two)}), for_this_machine());
+  auto later = std::make_shared<Program>(read_engine(path()).program);
+  Plan plan = compile_plan(*later, symbols_for(*later, seven), {});
+  later->plans.push_back(std::move(plan));
+  EXPECT_TRUE(missing_weights(*later).empty());
+  compute_derived(*later);
+  runtime::Session before(program, 1), after(later, 1);
+  expect_same_bytes(run(after, seven), run(before, seven));
+}
+
 TEST_F(EngineFiles, HoldTheStateThatSessionsStartFrom) {
   const auto program = compiled("versions/kv_cache", {{}});
   write_engine(path(), *program, for_this_machine());

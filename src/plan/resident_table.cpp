@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/mapped_file.h"
+#include "ops/fused_matmul.h"
 #include "plan/checksum.h"
 #include "plan/reach.h"
 
@@ -16,21 +17,53 @@ uint64_t round_up(uint64_t bytes) {
   return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
 }
 
-// Residents that steps of plans read, and those that `init` reads.
+// True when `run` takes inputs of various shapes, so that plans may be made later.
+bool may_plan_more(const Graph& graph) {
+  for (const Function& function : graph.functions)
+    for (ValueId id : function.inputs)
+      for (const Dim& dim : function.type(id).shape)
+        if (function.name == "run" && !dim.is_constant()) return true;
+  return false;
+}
+
+// Who reads a resident. What `init` packs serves plans of all shapes, but other things that it
+// computes may be needed anew for other shapes.
 struct Uses {
-  std::vector<bool> plans, init;
+  std::vector<bool> plans, init, other_shapes;
 
   explicit Uses(const Program& program)
-      : plans(program.graph.residents.size()), init(program.graph.residents.size()) {
+      : plans(program.graph.residents.size()), init(plans.size()), other_shapes(plans.size()) {
     for (const Plan& plan : program.plans)
       for (const auto* steps : {&plan.prepare, &plan.run})
         for (const Step& step : *steps)
           for (const Operand& operand : step.in)
             if (operand.place == Place::resident) plans[static_cast<size_t>(operand.index)] = true;
+    const bool more = may_plan_more(program.graph);
     for (const Function& function : program.graph.functions)
-      if (function.name == "init")
-        for (const Value& value : function.values)
-          if (value.resident != kNone) init[static_cast<size_t>(value.resident)] = true;
+      if (function.name == "init") add_init(function, more);
+  }
+
+ private:
+  void add_init(const Function& function, bool more) {
+    std::vector<bool> needed(function.values.size());
+    for (const Update& update : function.updates) {
+      const Node* made_by = function.producer(update.value);
+      const bool packed = made_by != nullptr && made_by->op.as<PackMatrix>() != nullptr;
+      needed[static_cast<size_t>(update.value)] = more && !packed;
+    }
+    for (size_t n = function.nodes.size(); n-- > 0;) {
+      const Node& node = function.nodes[n];
+      const bool any = std::any_of(node.outputs.begin(), node.outputs.end(),
+                                   [&](ValueId id) { return needed[static_cast<size_t>(id)]; });
+      for (ValueId id : node.inputs)
+        needed[static_cast<size_t>(id)] = needed[static_cast<size_t>(id)] || any;
+    }
+    for (size_t i = 0; i < needed.size(); ++i) {
+      const ResidentId resident = function.values[i].resident;
+      if (resident == kNone) continue;
+      init[static_cast<size_t>(resident)] = true;
+      other_shapes[static_cast<size_t>(resident)] = needed[i];
+    }
   }
 };
 
@@ -54,7 +87,7 @@ class TableMaker {
     if (resident.data.data == nullptr) return false;
     if (resident.kind == Resident::Kind::carried) return true;
     if (resident.kind == Resident::Kind::derived) return !strip_;
-    const bool only_init = uses_.init[i] && !uses_.plans[i];
+    const bool only_init = uses_.init[i] && !uses_.plans[i] && !uses_.other_shapes[i];
     return strip_ || !only_init || !derived_ || program_.plans.empty();
   }
 

@@ -52,7 +52,8 @@ struct ResidentTable {
 
 /// What an engine at `path` stores or, when stripped, refers to. Sums are not yet there.
 ///
-/// A weight that only `init` reads is left out when all that `init` makes is stored.
+/// A weight that only `init` reads is left out when all that `init` makes is stored; where inputs
+/// have symbolic extents, when `init` packs it and computes nothing else from it.
 ResidentTable make_resident_table(const Program& program, const std::string& path, bool strip);
 
 /// Fills the checksums from the source bytes.
