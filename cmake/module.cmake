@@ -18,9 +18,12 @@ set(TUTTI_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mf
 add_library(tutti_options INTERFACE)
 target_compile_features(tutti_options INTERFACE cxx_std_20)
 target_include_directories(tutti_options INTERFACE
-  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
-target_compile_options(tutti_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
-  $<$<BOOL:${TUTTI_WERROR}>:-Werror>)
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_compile_options(tutti_options INTERFACE
+  $<BUILD_INTERFACE:-Wall> $<BUILD_INTERFACE:-Wextra>
+  $<BUILD_INTERFACE:-Wno-missing-field-initializers>
+  $<BUILD_INTERFACE:$<$<BOOL:${TUTTI_WERROR}>:-Werror>>)
 
 function(tutti_module name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})

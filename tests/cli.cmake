@@ -1,0 +1,90 @@
+# Command lines of the program tutti: exit codes and what they print. Wants TUTTI, MODELS and WORK.
+file(REMOVE_RECURSE ${WORK})
+file(MAKE_DIRECTORY ${WORK})
+
+# expect(CODE "pattern of the output" words...): stdout and stderr together match the pattern.
+function(expect code pattern)
+  execute_process(COMMAND ${TUTTI} ${ARGN} WORKING_DIRECTORY ${WORK}
+    RESULT_VARIABLE found OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT found EQUAL code OR NOT output MATCHES "${pattern}")
+    message(SEND_ERROR "tutti ${ARGN}\ngave ${found}; ${code} is wanted, and '${pattern}' in\n${output}")
+  endif()
+endfunction()
+
+set(flux ${MODELS}/flux.pt2 --input ${MODELS}/flux.inputs.safetensors)
+set(expected --expect ${MODELS}/flux.outputs.safetensors)
+
+# Help, and one clear line with code 2 for what is not understood.
+expect(0 "build.*run.*inspect.*ops.*doctor" --help)
+expect(2 "usage: tutti COMMAND")
+expect(0 "^tutti [0-9.]+\n$" --version)
+foreach(command build run inspect ops doctor)
+  expect(0 "usage: tutti ${command}" ${command} --help)
+endforeach()
+foreach(command build run inspect doctor)
+  expect(2 "^tutti: [^\n]*--nonsense[^\n]*\n$" ${command} --nonsense)
+endforeach()
+foreach(command build run inspect)
+  expect(2 "^tutti: nothing.pt2: there is no such file\n$" ${command} nothing.pt2)
+  expect(2 "^tutti: [^\n]*\n$" ${command})
+endforeach()
+expect(2 "^tutti: command frob is not known[^\n]*\n$" frob)
+expect(2 "--input wants a value" run ${flux} --input)
+expect(2 "--output is given twice" run ${flux} --output a --output b)
+expect(2 "--repeat is many" run ${flux} --repeat many)
+expect(2 "--tolerance is -1" run ${flux} --tolerance -1)
+expect(2 "--dtype is f8" build ${MODELS}/flux.pt2 --dtype f8)
+expect(2 "shape x=2y3" build ${MODELS}/flux.pt2 --shape x=2y3)
+expect(2 "nothing.npy: there is no such file" run ${flux} --input guidance=nothing.npy)
+
+# Models and engines run, and outputs compare.
+expect(0 "out.0 .* ok" run ${flux} ${expected})
+expect(1 "too far off" run ${flux} ${expected} --tolerance 1e-12)
+expect(1 "no such output" run ${flux} --expect ${MODELS}/flux.inputs.safetensors)
+expect(0 "f32.1, 64, 16." run ${MODELS}/flux.pt2 --random-inputs)
+expect(2 "^tutti: missing inputs: hidden_states f32.1, 64, 16., .*--random-inputs" run
+  ${MODELS}/flux.pt2)
+expect(2 "input input_ids is not known" run ${MODELS}/flux.pt2 --input
+  ${MODELS}/llama.inputs.safetensors)
+expect(0 "steps.*built in" build ${MODELS}/flux.pt2 -o flux.tutti)
+expect(0 "out.0 .* ok" run flux.tutti --input ${MODELS}/flux.inputs.safetensors ${expected})
+expect(0 "out.0 .* ok" run flux.tutti --input ${MODELS}/flux.inputs.safetensors ${expected}
+  --hold guidance --hold timestep --threads 1)
+expect(0 "out.0 .* ok" run ${flux} ${expected} --no-fuse --matmul plain)
+expect(0 "3 runs: min .* median .* max" run ${flux} --repeat 3 --output out.npz)
+expect(0 "out.0 .* ok" run ${flux} --expect out.npz --tolerance 0)
+expect(0 "steps, .* the costliest" run ${flux} --profile trace.json)
+file(READ ${WORK}/trace.json trace)
+string(JSON events LENGTH "${trace}" traceEvents)
+if(events LESS 10)
+  message(SEND_ERROR "the trace has ${events} events; 10 or more are wanted")
+endif()
+
+# Shapes that may vary; weights by name.
+expect(0 "no plan was made" build ${MODELS}/llama.pt2 -o llama.tutti)
+expect(2 "no shape is given for input input_ids" run llama.tutti --random-inputs)
+expect(0 "f32.2, 9, 128." run llama.tutti --random-inputs --shape input_ids=2x9)
+expect(0 "plan of .* plan of" build ${MODELS}/llama.pt2 --shape input_ids=2x3 --shape
+  input_ids=2x5 -o llama.tutti)
+expect(0 "plan 1: input_ids .2, 5." inspect llama.tutti)
+set(tiny ${MODELS}/flux_tiny)
+expect(2 "weights have no bytes" build ${tiny}/graphs/vae_decoder.pt2)
+expect(2 "bf16; f32 is wanted" build ${tiny}/graphs/vae_decoder.pt2 --weights ${tiny}/model/vae)
+expect(2 "weights are missing" build ${tiny}/graphs/vae_decoder.pt2 --weights
+  ${tiny}/model/transformer --dtype f32)
+expect(0 "unused" build ${tiny}/graphs/vae_decoder.pt2 --weights ${tiny}/model/vae --dtype f32 -o
+  vae.tutti)
+
+# What files hold.
+expect(0 "hidden_states .*bound .*steps in each run" inspect ${MODELS}/flux.pt2)
+expect(0 "all checksums are right" inspect flux.tutti --check)
+expect(0 "^tutti.graph 1\n.*function run" inspect flux.tutti --graph)
+expect(0 "^digraph" inspect ${MODELS}/flux.pt2 --dot)
+expect(2 "PyTorch 2.6.0" inspect ${MODELS}/versions/llama_torch26.pt2)
+file(WRITE ${WORK}/damaged.tutti "this is no engine")
+expect(2 "^tutti: [^\n]*damaged.tutti[^\n]*\n$" run damaged.tutti)
+expect(0 "matmul: .*types: .*sharding: .*implementations: " ops matmul)
+expect(0 "softmax: .*axis = " ops)
+expect(2 "operator frob is not known" ops frob)
+expect(0 "cores .*memory .*simdjson" doctor)
+file(REMOVE_RECURSE ${WORK})

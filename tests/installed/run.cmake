@@ -1,0 +1,22 @@
+# Installs the build into a fresh folder, builds the outside project against it and runs both
+# programs. Wants BUILD, SOURCE and WORK.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${ARGN} gave ${code}:\n${output}")
+  endif()
+endfunction()
+file(REMOVE_RECURSE ${WORK})
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
+run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G ${GENERATOR}
+  -DCMAKE_CXX_COMPILER=${COMPILER} "-DCMAKE_CXX_FLAGS=${FLAGS}" -DCMAKE_PREFIX_PATH=${WORK}/prefix)
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+run(${WORK}/build/outside)
+run(${WORK}/prefix/bin/tutti --version)
+file(GLOB_RECURSE headers RELATIVE ${WORK}/prefix/include ${WORK}/prefix/include/*)
+foreach(header IN LISTS headers)
+  if(NOT header MATCHES "^tutti/[a-z_]+\\.h$")
+    message(FATAL_ERROR "${header} is installed; only tutti/*.h is wanted")
+  endif()
+endforeach()
+file(REMOVE_RECURSE ${WORK})
