@@ -99,10 +99,7 @@ FoundRule find_rule(std::string_view target) {
 
 std::vector<std::string> rule_names() {
   std::vector<std::string> names;
-  for (const auto& [name, rule] : table().by_name)
-    names.push_back(name.starts_with('_') || name.starts_with("torch.") || name.starts_with("math.")
-                        ? name
-                        : std::string(kAten) + name);
+  for (const auto& [name, rule] : table().by_name) names.push_back(name);
   return names;
 }
 

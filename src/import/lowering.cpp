@@ -82,6 +82,14 @@ ValueId Lowering::value(Ref x) {
   return array.id;
 }
 
+void Lowering::write_over(Ref x, Array value) {
+  const ElementType wanted = type(x);
+  require(value.is_complex == wanted.is_complex, Errc::unsupported,
+          "a write in place of complex over real numbers is not supported");
+  const ValueId id = e.expand(e.cast(value.id, wanted.dtype), aliases_.type(x).shape);
+  if (id != read(x).id) write(x, id);
+}
+
 Shape Lowering::with_pair(Ref x, Shape shape) const {
   if (aliases_.is_complex(x)) shape.push_back(2);
   return shape;
@@ -176,6 +184,26 @@ Dim Lowering::smaller(const Dim& a, const Dim& b) const {
   if (at_most(a, b)) return a;
   if (at_most(b, a)) return b;
   return min(a, b);
+}
+
+Results lower_call(Lowering& l, const FoundRule& found, std::vector<Item> items, size_t list_size) {
+  std::optional<Ref> target;
+  if (found.in_place) target = std::get<Ref>(items.at(0));
+  Results results = found.rule->row->lower(l, Args(l, *found.rule, std::move(items), list_size));
+  if (target) {
+    const Item& result = results.items.at(0);
+    const auto* fresh = std::get_if<Array>(&result);
+    l.write_over(*target, fresh ? *fresh : l.read(std::get<Ref>(result)));
+    return *target;
+  }
+  if (!found.copies) return results;
+  const auto copy = [&](Ref tensor) { return l.fresh(l.read(tensor)); };
+  for (Item& item : results.items) {
+    if (auto* tensor = std::get_if<Ref>(&item)) *tensor = copy(*tensor);
+    if (auto* list = std::get_if<std::vector<Ref>>(&item))
+      for (Ref& tensor : *list) tensor = copy(tensor);
+  }
+  return results;
 }
 
 }  // namespace tutti::pt2

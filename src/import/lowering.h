@@ -36,6 +36,8 @@ class Lowering {
   ValueId value(Ref x);
   Ref fresh(Array x) { return aliases_.fresh(x); }
   void write(Ref x, ValueId value) { aliases_.write(x, value); }
+  /// Writes the elements over those of x, converted to its type and broadcast to its shape.
+  void write_over(Ref x, Array value);
   Aliases& aliases() { return aliases_; }
   const Aliases& aliases() const { return aliases_; }
 
@@ -87,7 +89,12 @@ struct FoundRule {
 };
 FoundRule find_rule(std::string_view target);
 
-/// The targets of all rules.
+/// Lowers a call with its arguments in the order of the rule's parameters; `list_size` is how many
+/// tensors the program expects in a result that is a list.
+Results lower_call(Lowering& l, const FoundRule& found, std::vector<Item> items,
+                   size_t list_size = 0);
+
+/// The targets of all rules, without "torch.ops.aten.".
 std::vector<std::string> rule_names();
 
 // The table of operators, by family.

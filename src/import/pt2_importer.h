@@ -49,7 +49,6 @@ class Importer {
   const Item& look_up(std::string_view name, Scope& scope);
   void inline_graph(const Node& node, Scope& scope);
   Results apply(const FoundRule& found, const Node& node, std::vector<Item> items);
-  void write_back(Ref target, const Item& result);
   void bind(const Graph& graph, const Node& node, Results results, Scope& scope);
   void bind_tensor(const Graph& graph, std::string_view name, const Item& item, Scope& scope);
   void check_type(const TensorMeta& meta, Ref tensor, std::string_view name) const;

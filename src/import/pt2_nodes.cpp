@@ -130,38 +130,12 @@ std::vector<Item> Importer::arguments(const Rule& rule, const Node& node, Scope&
   return items;
 }
 
-void Importer::write_back(Ref target, const Item& result) {
-  const auto* fresh = std::get_if<Array>(&result);
-  Array value = fresh ? *fresh : lowering_.read(std::get<Ref>(result));
-  const ElementType type = lowering_.type(target);
-  require(value.is_complex == type.is_complex, Errc::unsupported,
-          "a write in place of complex over real numbers is not supported");
-  Emitter& e = lowering_.e;
-  value.id = e.expand(e.cast(value.id, type.dtype), lowering_.aliases().type(target).shape);
-  if (value.id != lowering_.read(target).id) lowering_.write(target, value.id);
-}
-
 Results Importer::apply(const FoundRule& found, const Node& node, std::vector<Item> items) {
-  const Row& row = *found.rule->row;
   size_t list_size = 0;
   if (node.outputs.size() == 1)
     if (const auto* list = std::get_if<TensorNames>(&node.outputs[0]))
       list_size = list->names.size();
-  std::optional<Ref> target;
-  if (found.in_place) target = std::get<Ref>(items.at(0));
-  Results results = row.lower(lowering_, Args(lowering_, *found.rule, std::move(items), list_size));
-  if (target) {
-    write_back(*target, results.items.at(0));
-    return *target;
-  }
-  if (!found.copies) return results;
-  const auto copy = [&](Ref tensor) { return lowering_.fresh(lowering_.read(tensor)); };
-  for (Item& item : results.items) {
-    if (auto* tensor = std::get_if<Ref>(&item)) *tensor = copy(*tensor);
-    if (auto* list = std::get_if<std::vector<Ref>>(&item))
-      for (Ref& tensor : *list) tensor = copy(tensor);
-  }
-  return results;
+  return lower_call(lowering_, found, std::move(items), list_size);
 }
 
 void Importer::check_type(const TensorMeta& meta, Ref tensor, std::string_view name) const {
