@@ -202,6 +202,37 @@ Results image_to_columns(Lowering& l, const Args& a) {
   });
 }
 
+ValueId fold_batch(Lowering& l, const Args& a, ValueId x) {
+  const Numbers to = a.integers("output_size", 2), kernel = a.integers("kernel_size", 2);
+  Conv conv{a.integers("stride", 2), a.integers("padding", 2), a.integers("padding", 2),
+            a.integers("dilation", 2)};
+  conv.transposed = true;
+  const int64_t cells = kernel[0] * kernel[1];
+  Shape windows = {l.e.extent(x, 0), l.e.extent(x, 1)};
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t reach = conv.dilation[i] * (kernel[i] - 1) + 1;
+    const int64_t steps = (to[i] + 2 * conv.padding_before[i] - reach) / conv.stride[i];
+    windows.push_back(steps + 1);
+    conv.output_padding.push_back(to[i] -
+                                  (steps * conv.stride[i] - 2 * conv.padding_before[i] + reach));
+  }
+  conv.groups = floor_div(windows[1], cells).value();
+  const ValueId rows = l.e.unsqueeze(l.e.iota(cells), 1);
+  const ValueId single =
+      l.e.cast(l.e.binary(Elementwise::equal, rows, l.e.iota(cells)), l.e.dtype(x));
+  const ValueId kernels = l.e.expand(l.e.unsqueeze(single, 0), {conv.groups, cells, cells});
+  const ValueId weight = l.e.reshape(kernels, {windows[1], 1, kernel[0], kernel[1]});
+  return l.e.op(conv, {l.e.reshape(x, windows), weight});
+}
+
+// The inverse of image_to_columns, adding up where windows overlap: a transposed convolution in
+// which each column has a kernel of one element.
+Results columns_to_image(Lowering& l, const Args& a) {
+  const ValueId x = a.value("self");
+  if (l.e.rank(x) == 2) return l.e.squeeze(fold_batch(l, a, l.e.unsqueeze(x, 0)), 0);
+  return fold_batch(l, a, x);
+}
+
 constexpr Row kRows[] = {
     {"conv1d conv2d conv3d", "input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1",
      convolve<false>},
@@ -276,6 +307,7 @@ constexpr Row kRows[] = {
      "input, output_size, align_corners, scale_factors", resize_vec<Mode::linear>},
     {"upsample_bicubic2d.vec", "input, output_size, align_corners, scale_factors",
      resize_vec<Mode::cubic>},
+    {"col2im", "self, output_size, kernel_size, dilation, padding, stride", columns_to_image},
     {"im2col", "self, kernel_size, dilation, padding, stride", image_to_columns},
 };
 

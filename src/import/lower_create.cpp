@@ -113,15 +113,27 @@ void fill_linspace(Tensor& tensor, double from, double to) {
                                             : end - step * static_cast<T>(n - 1 - i);
 }
 
-Results linspace(Lowering& l, const Args& a) {
-  const DType type = a.type("dtype").value_or(ElementType{DType::f32}).dtype;
-  const DType computed = type == DType::f32 ? DType::f32 : DType::f64;
-  Tensor tensor = Tensor::zeros(computed, {a.integer("steps")});
+Tensor spaced(const Args& a, DType type) {
+  Tensor tensor = Tensor::zeros(type, {a.integer("steps")});
   const double start = a.real("start"), end = a.real("end");
-  if (computed == DType::f32)
+  if (type == DType::f32)
     fill_linspace<float>(tensor, start, end);
   else
     fill_linspace<double>(tensor, start, end);
+  return tensor;
+}
+
+Results linspace(Lowering& l, const Args& a) {
+  const DType type = a.type("dtype").value_or(ElementType{DType::f32}).dtype;
+  const DType computed = type == DType::f32 ? DType::f32 : DType::f64;
+  return l.e.cast(l.e.op(Constant{spaced(a, computed)}, {}), type);
+}
+
+Results logspace(Lowering& l, const Args& a) {
+  const DType type = a.type("dtype").value_or(ElementType{DType::f32}).dtype;
+  const Tensor tensor = spaced(a, DType::f64);
+  for (int64_t i = 0; i < tensor.elements(); ++i)
+    tensor.as<double>()[i] = std::pow(a.real("base"), tensor.as<double>()[i]);
   return l.e.cast(l.e.op(Constant{tensor}, {}), type);
 }
 
@@ -148,6 +160,7 @@ constexpr Row kRows[] = {
     {"new_full", "self, size, fill_value, dtype=None", new_full},
     {"arange arange.start arange.start_step", "end, start=0, step=1, dtype=None", arange},
     {"linspace", "start, end, steps, dtype=None", linspace},
+    {"logspace", "start, end, steps, base=10.0, dtype=None", logspace},
     {"eye eye.m", "n, m=None, dtype=None", eye},
 };
 

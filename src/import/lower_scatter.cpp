@@ -151,6 +151,29 @@ Results masked_scatter(Lowering& l, const Args& a) {
   return l.e.choose(mask, l.e.reshape(taken, to), x);
 }
 
+// Sums, means or maxima (mode 0, 1, 2) of the rows of each bag; a bag begins at each offset.
+Results embedding_bag(Lowering& l, const Args& a) {
+  const ValueId weight = a.value("weight"), offsets = a.value("offsets");
+  const bool unpadded = !a.has("padding_idx") || a.integer("padding_idx") < 0;
+  require(unpadded && !a.flag("include_last_offset"), Errc::unsupported,
+          "embedding_bag with a padding index or a last offset is not supported");
+  ValueId rows = l.e.op(Take{0}, {weight, a.value("indices")});
+  const DType type = l.e.dtype(weight);
+  rows = widen(l, rows);
+  if (a.has("per_sample_weights"))
+    rows = l.e.binary(Fn::mul, rows, l.e.unsqueeze(widen(l, a.value("per_sample_weights")), 1));
+  const Dim count = l.e.extent(rows, 0), bags = l.e.extent(offsets, 0);
+  const ValueId begun =
+      l.e.binary(Fn::less_equal, l.e.cast(offsets, DType::i64), l.e.unsqueeze(l.e.iota(count), 1));
+  const ValueId number = l.e.reduce("sum", l.e.cast(begun, DType::i64), {1}, false);
+  const ValueId bag = l.e.unsqueeze(l.e.binary(Fn::sub, number, 1), 1);
+  const std::string fns[] = {"sum", "mean", "max"};
+  const Scatter scatter{0, fns[a.integer("mode")], false};
+  const ValueId zeros = l.e.full(0, l.e.dtype(rows), {bags, l.e.extent(weight, 1)});
+  const ValueId y = l.e.op(scatter, {zeros, l.e.expand(bag, l.e.shape(rows)), rows});
+  return std::vector<ValueId>{l.e.cast(y, type), kNone, kNone, kNone};
+}
+
 Results fill_diagonal(Lowering& l, const Args& a) {
   const ValueId x = a.value("self");
   require(!a.flag("wrap") && l.e.rank(x) == 2, Errc::unsupported,
@@ -177,6 +200,10 @@ constexpr Row kRows[] = {
     {"diagonal_scatter", "self, src, offset=0, dim1=0, dim2=1", put_view<diagonal_view>},
     {"index_reduce", "self, dim, index, source, reduce, include_self=True", index_reduce},
     {"masked_scatter", "self, mask, source", masked_scatter},
+    {"embedding_bag embedding_bag.padding_idx _embedding_bag_forward_only _embedding_bag",
+     "weight, indices, offsets, scale_grad_by_freq=False, mode=0, sparse=False, "
+     "per_sample_weights=None, include_last_offset=False, padding_idx=None",
+     embedding_bag},
     {"fill_diagonal", "self, fill_value, wrap=False", fill_diagonal},
 };
 

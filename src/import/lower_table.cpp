@@ -68,10 +68,10 @@ struct Table {
 const Table& table() {
   static const Table kTable = [] {
     Table t;
-    for (const auto rows :
-         {elementwise_rows(), binary_rows(), activation_rows(), view_rows(), slice_rows(),
-          scatter_rows(), sort_rows(), copy_rows(), reduce_rows(), linear_rows(), conv_rows(),
-          index_rows(), join_rows(), create_rows(), norm_rows(), attention_rows(), symbolic_rows()})
+    for (const auto rows : {elementwise_rows(), binary_rows(), activation_rows(), view_rows(),
+                            slice_rows(), scatter_rows(), sort_rows(), copy_rows(), reduce_rows(),
+                            linear_rows(), conv_rows(), resample_rows(), index_rows(), join_rows(),
+                            create_rows(), norm_rows(), attention_rows(), symbolic_rows()})
       t.add(rows);
     return t;
   }();

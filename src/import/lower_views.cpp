@@ -3,7 +3,6 @@
 #include <numeric>
 
 #include "import/lowering.h"
-
 #include "ops/views.h"
 
 namespace tutti::pt2 {

@@ -113,6 +113,7 @@ std::span<const Row> symbolic_rows();
 std::span<const Row> slice_rows();
 std::span<const Row> scatter_rows();
 std::span<const Row> sort_rows();
+std::span<const Row> resample_rows();
 std::span<const Row> join_rows();
 std::span<const Row> copy_rows();
 
