@@ -403,6 +403,8 @@ class Builder {
       bool used = false;
       for (const RegionIndex& index : at)
         used = used || (k < index.factors.size() && index.factors[k]);
+      // An operand that changes along the axes another reduction runs over has no axes of its own.
+      if (used && axes_[k].reduced) throw Obstacle{id};
       if (chosen ? axes_[k].reduced : !used) candidates.push_back(k);
     }
     reduced_axes_.assign(extents.size(), {});
