@@ -16,19 +16,32 @@ Border border_of(std::string_view mode) {
   fail(Errc::invalid_argument, "mode is ", mode, "; one of ", join_list(kNames), " is wanted");
 }
 
-/// The element of an axis that stands at index i of the endless axis a border makes of it, or -1
-/// for none. 0 <= i < extent gives i.
-int64_t source_index(Border border, int64_t i, int64_t extent) {
-  if (i >= 0 && i < extent) return i;
+/// An axis of x, what is added to its ends, and the part of it that negative numbers leave.
+struct Padded {
+  Padded(int64_t extent, int64_t before, int64_t after)
+      : extent(extent),
+        before(before),
+        first(std::max<int64_t>(-before, 0)),
+        last(extent + std::min<int64_t>(after, 0)) {}
+  int64_t extent, before, first, last;
+};
+
+/// Which element of x stands at index i of y's axis, or -1 for none.
+int64_t source_index(Border border, const Padded& axis, int64_t i) {
+  i -= axis.before;
+  if (i >= 0 && i < axis.extent) return i;
   switch (border) {
     case Border::constant:
       return -1;
     case Border::reflect:
-      return i < 0 ? -i : 2 * (extent - 1) - i;
+      return i < 0 ? -i : 2 * (axis.extent - 1) - i;
     case Border::replicate:
-      return i < 0 ? 0 : extent - 1;
-    default:
-      return (i % extent + extent) % extent;
+      return i < 0 ? 0 : axis.extent - 1;
+    default: {
+      // As PyTorch, what is cut off does not come back at the other end.
+      const int64_t period = axis.last - axis.first;
+      return axis.first + ((i - axis.first) % period + period) % period;
+    }
   }
 }
 
@@ -36,10 +49,10 @@ int64_t source_index(Border border, int64_t i, int64_t extent) {
 void require_enough(Border border, std::string_view mode, const TensorType& x, int axis,
                     int64_t before, int64_t after) {
   const Dim& extent = x.shape[static_cast<size_t>(axis)];
-  const int64_t most = std::max(before, after);
+  const int64_t most = std::max(before, after), cut = std::min<int64_t>(std::min(before, after), 0);
   if (!extent.is_constant() || most <= 0 || border == Border::constant) return;
   const int64_t least = border == Border::reflect    ? most + 1
-                        : border == Border::circular ? most
+                        : border == Border::circular ? most - cut
                                                      : 1;
   require_argument(extent.value() >= least, "x is ", x, "; an extent of at least ", least,
                    " of axis ", axis, " is wanted for ", mode, " of ", before, " before and ",
@@ -48,17 +61,17 @@ void require_enough(Border border, std::string_view mode, const TensorType& x, i
 
 /// Writes one row of y along the last axis; a null x is a row of border.
 template <class T>
-void pad_row(Border border, const T* x, int64_t x_step, int64_t extent, int64_t before, T value,
-             T* y, int64_t y_step, int64_t n) {
-  const int64_t first = x ? std::clamp<int64_t>(before, 0, n) : n;
-  const int64_t last = x ? std::clamp<int64_t>(before + extent, first, n) : n;
+void pad_row(Border border, const Padded& axis, const T* x, int64_t x_step, T value, T* y,
+             int64_t y_step, int64_t n) {
+  const int64_t first = x ? std::clamp<int64_t>(axis.before, 0, n) : n;
+  const int64_t last = x ? std::clamp<int64_t>(axis.before + axis.extent, first, n) : n;
   const auto edge = [&](int64_t i) {
-    const int64_t from = x ? source_index(border, i - before, extent) : -1;
+    const int64_t from = x ? source_index(border, axis, i) : -1;
     y[i * y_step] = from < 0 ? value : x[from * x_step];
   };
   for (int64_t i = 0; i < first; ++i) edge(i);
   if (first < last)
-    copy_row(x + (first - before) * x_step, x_step, y + first * y_step, y_step, last - first);
+    copy_row(x + (first - axis.before) * x_step, x_step, y + first * y_step, y_step, last - first);
   for (int64_t i = last; i < n; ++i) edge(i);
 }
 
@@ -72,6 +85,10 @@ void pad(const Pad& op, const KernelArgs& args) {
     *y.as<T>() = *x.as<const T>();
     return;
   }
+  const auto border_at = [&](int axis) {
+    const auto k = static_cast<size_t>(axis);
+    return Padded(x.shape[axis], op.before[k], op.after[k]);
+  };
   const int last = y.rank() - 1;
   Dims outer = y.shape;
   outer.erase(last);
@@ -86,12 +103,10 @@ void pad(const Pad& op, const KernelArgs& args) {
         const int64_t i = rest % outer[axis];
         rest /= outer[axis];
         to += i * y.strides[axis];
-        const int64_t at =
-            source_index(border, i - op.before[static_cast<size_t>(axis)], x.shape[axis]);
+        const int64_t at = source_index(border, border_at(axis), i);
         from = from == nullptr || at < 0 ? nullptr : from + at * x.strides[axis];
       }
-      pad_row(border, from, x.strides[last], x.shape[last], op.before[static_cast<size_t>(last)],
-              value, to, y.strides[last], n);
+      pad_row(border, border_at(last), from, x.strides[last], value, to, y.strides[last], n);
     }
   });
 }

@@ -2,6 +2,7 @@
 #include "ops/concat.h"
 
 #include "ops/ops_for_tests.h"
+#include "ops/views.h"
 
 namespace tutti {
 namespace {
@@ -70,7 +71,16 @@ int64_t walk(const std::string& mode, int64_t i, int64_t extent) {
   return at;
 }
 
-Values padded(const Tensor& x, const Pad& op) {
+Values padded(Tensor x, Pad op) {
+  // A circle closes after what is cut off.
+  for (int axis = 0; op.mode == "circular" && axis < 2; ++axis) {
+    int64_t &before = op.before[static_cast<size_t>(axis)],
+            &after = op.after[static_cast<size_t>(axis)];
+    const int64_t first = std::max<int64_t>(-before, 0), cut = std::max<int64_t>(-after, 0);
+    x = run_op(Slice{axis, first, x.shape[axis] - first - cut}, {x})[0];
+    before += first;
+    after += cut;
+  }
   const Values values = values_of(x);
   Values y;
   for (int64_t i = -op.before[0]; i < x.shape[0] + op.after[0]; ++i)
@@ -84,7 +94,7 @@ Values padded(const Tensor& x, const Pad& op) {
 
 TEST(Pad, AddsBordersOfEveryMode) {
   for (const char* mode : {"constant", "reflect", "replicate", "circular"}) {
-    const Tensor x = random_tensor(DType::f32, {4, 5}, 1);
+    const Tensor x = random_tensor(DType::f32, {5, 6}, 1);
     const std::vector<int64_t> list[] = {{0, 0}, {1, 2}, {3, 3}, {-1, 2}, {-2, -2}, {0, 3}};
     for (const auto& before : list)
       for (const auto& after : list) {
@@ -127,6 +137,7 @@ TEST(Pad, RefusesBordersThatTheInputCannotGive) {
   const auto infer = [](const Pad& op) { Op(op).infer(std::vector{f32({3})}); };
   expect_error([&] { infer({{3}, {0}, "reflect"}); }, {"pad", "f32[3]", "4", "reflect"});
   expect_error([&] { infer({{0}, {4}, "circular"}); }, {"pad", "f32[3]", "circular"});
+  expect_error([&] { infer({{-1}, {3}, "circular"}); }, {"pad", "f32[3]", "4", "circular"});
   infer({{2}, {2}, "reflect"});
   infer({{3}, {3}, "circular"});
   expect_error([&] { infer({{-2}, {-2}}); }, {"pad", "f32[3]", "-2"});
