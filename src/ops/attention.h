@@ -9,7 +9,8 @@ namespace tutti {
 ///
 /// q [b, n, s, d], k [b, m, t, d], v [b, m, t, e] with m dividing n (head h reads k, v of head h /
 /// (n / m)), optional input 3: mask, boolean (true attends) or of q's type (added), broadcast to
-/// [b, n, s, t]. A query that may attend to nothing gives 0. f32 arithmetic, rounded once.
+/// [b, n, s, t]. A query that may attend to nothing gives 0. f32 arithmetic (f64 for f64), rounded
+/// once.
 struct Attention {
   double scale = 1;
   bool causal = false;

@@ -8,8 +8,8 @@ namespace tutti {
 /// Largest or mean element of each window of the last axes; x [..., space...].
 ///
 /// max pads with the smallest value, and its second output (i64) says where each element of y stood
-/// in x's flattened space. avg divides by the window (count_padding), by what lies inside, or by
-/// divisor.
+/// in x's flattened space, -1 for a dilated window that misses x. avg divides by the window
+/// (count_padding), by what lies inside, or by divisor.
 struct Pool {
   std::string fn = "max";
   std::vector<int64_t> kernel;
