@@ -79,6 +79,39 @@ RegionCompute f32_math(Elementwise fn) {
   }
 }
 
+// What rounds nothing: signs, whole numbers, kinds of numbers.
+template <class T>
+RegionCompute exact_float_unary(Elementwise fn) {
+  switch (fn) {
+    case Elementwise::sign:
+      return unary<T, T>([](T x) { return static_cast<T>((x > T(0)) - (x < T(0))); });
+    case Elementwise::relu:
+      return unary<T, T>([](T x) { return x < T(0) ? T(0) : x; });
+    case Elementwise::floor:
+      return unary<T, T>([](T x) { return std::floor(x); });
+    case Elementwise::ceil:
+      return unary<T, T>([](T x) { return std::ceil(x); });
+    case Elementwise::round:
+      return unary<T, T>([](T x) { return std::nearbyint(x); });
+    case Elementwise::trunc:
+      return unary<T, T>([](T x) { return std::trunc(x); });
+    case Elementwise::neg:
+      return unary<T, T>([](T x) { return -x; });
+    case Elementwise::abs:
+      return unary<T, T>([](T x) { return std::abs(x); });
+    case Elementwise::is_nan:
+      return unary<T, uint8_t>([](T x) { return x != x; });
+    case Elementwise::is_inf:
+      return unary<T, uint8_t>(
+          [](T x) { return std::abs(x) == std::numeric_limits<T>::infinity(); });
+    case Elementwise::is_finite:
+      return unary<T, uint8_t>(
+          [](T x) { return std::abs(x) < std::numeric_limits<T>::infinity(); });
+    default:
+      return nullptr;
+  }
+}
+
 template <class T>
 RegionCompute float_unary(Elementwise fn) {
   switch (fn) {
@@ -135,32 +168,8 @@ RegionCompute float_unary(Elementwise fn) {
       return unary<T, T>([](T x) { return x > T(20) ? x : std::log1p(std::exp(x)); });
     case Elementwise::reciprocal:
       return unary<T, T>([](T x) { return T(1) / x; });
-    case Elementwise::sign:
-      return unary<T, T>([](T x) { return static_cast<T>((x > T(0)) - (x < T(0))); });
-    case Elementwise::relu:
-      return unary<T, T>([](T x) { return x < T(0) ? T(0) : x; });
-    case Elementwise::floor:
-      return unary<T, T>([](T x) { return std::floor(x); });
-    case Elementwise::ceil:
-      return unary<T, T>([](T x) { return std::ceil(x); });
-    case Elementwise::round:
-      return unary<T, T>([](T x) { return std::nearbyint(x); });
-    case Elementwise::trunc:
-      return unary<T, T>([](T x) { return std::trunc(x); });
-    case Elementwise::neg:
-      return unary<T, T>([](T x) { return -x; });
-    case Elementwise::abs:
-      return unary<T, T>([](T x) { return std::abs(x); });
-    case Elementwise::is_nan:
-      return unary<T, uint8_t>([](T x) { return x != x; });
-    case Elementwise::is_inf:
-      return unary<T, uint8_t>(
-          [](T x) { return std::abs(x) == std::numeric_limits<T>::infinity(); });
-    case Elementwise::is_finite:
-      return unary<T, uint8_t>(
-          [](T x) { return std::abs(x) < std::numeric_limits<T>::infinity(); });
     default:
-      return nullptr;
+      return exact_float_unary<T>(fn);
   }
 }
 
