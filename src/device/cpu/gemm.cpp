@@ -65,11 +65,36 @@ void Gemm::run(const GemmArgs& args, void* workspace, Pool& pool) const {
   run_recipe(*recipe_, args, workspace, pool);
 }
 
+namespace {
+
+/// Packs all of B into the scratch memory, matrix by matrix of those that differ.
+void pack_first(const GemmRun& run, Pool& pool) {
+  const GemmRecipe& recipe = run.recipe;
+  const GemmProblem& problem = recipe.problem;
+  const int64_t panel_floats = problem.k * recipe.width;
+  pool.parallel(recipe.packed_matrices * recipe.panels, [&](int64_t number, int) {
+    int64_t rest = number / recipe.panels;
+    int64_t at = 0;
+    for (size_t i = kGemmBatchRank; i-- > 0;) {
+      if (problem.b.batch_strides[i] == 0) continue;
+      at += rest % problem.batch[i] * recipe.given_b.batch_strides[i];
+      rest /= problem.batch[i];
+    }
+    const void* b = static_cast<const char*>(run.args.b) +
+                    at * static_cast<int64_t>(size_of(recipe.given_b.dtype));
+    recipe.copy_b(run, b, number % recipe.panels, 0, problem.k,
+                  run.packed_b() + number * panel_floats);
+  });
+}
+
+}  // namespace
+
 void run_recipe(const GemmRecipe& recipe, const GemmArgs& args, void* workspace, Pool& pool) {
   require_argument(pool.threads() <= recipe.threads, "a pool of ", pool.threads(),
                    " threads runs a matrix product prepared for ", recipe.threads);
   const GemmRun run{recipe, args, static_cast<float*>(workspace)};
   const GemmKernels& kernels = gemm_kernels(recipe.isa);
+  if (recipe.packed_floats > 0) pack_first(run, pool);
   const auto task = recipe.problem.a.dtype == DType::f64 ? kernels.run_task_f64 : kernels.run_task;
   pool.parallel(recipe.batches * recipe.row_tasks * recipe.panel_tasks,
                 [&](int64_t number, int thread) { task(run, number, thread); });

@@ -25,17 +25,19 @@ struct Tile {
   int64_t in_stride;
   float* out;
   int64_t out_stride;
-  const float* bias;  ///< one row, or null
+  const float* bias;    ///< one row, or null
+  const void* fetch;    ///< interleaved kernels fetch memory from here on into the second-level
+  int64_t fetch_bytes;  ///< cache, this many bytes further for each k
 };
 
 using Kernel = void (*)(const Tile& tile);
 
-/// How much of a panel, or of two, a kernel computes.
-enum class Extent { half, panel, pair };
+/// How much of a panel, or of two, a kernel computes. interleaved: a panel, from A as [k][rows].
+enum class Extent { half, panel, pair, interleaved };
 
-/// The kernel for panels of f32, bf16 or f16 and tiles of `rows` in [1, kTileRows] ([1, kPairRows]
-/// for pairs). Halves of panels exist for f32 only.
-Kernel find_kernel(DType panels, int rows, Extent extent);
+/// Kernels for panels of f32, bf16 or f16, by rows - 1: up to kTileRows, kPairRows for pairs.
+/// Halves of panels exist for f32 only.
+const Kernel* find_kernels(DType panels, Extent extent);
 
 /// Applies post_ops [first_op, ...) of the outputs that own columns [column, column + columns) to
 /// a tile and stores it. x holds whole vectors, rows x_stride apart (a multiple of kLanes).

@@ -15,6 +15,9 @@ inline constexpr int kCopyPadding = 16;
 void copy_rows(const void* a, const MatrixLayout& from, int64_t row, int rows, int64_t k0,
                int64_t k, float* to, int64_t stride);
 
+/// Writes rows of f32, `stride` apart, as [k][rows]; up to kLanes floats more are overwritten.
+void interleave_rows(const float* from, int64_t stride, int rows, int64_t k, float* to);
+
 /// Writes `rows` x `columns` of `matrix` as f32 [rows][kWidth], zeros past the last column.
 void pack_panel(const void* matrix, const MatrixLayout& from, int64_t rows, int columns, float* to);
 

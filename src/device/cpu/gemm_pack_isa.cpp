@@ -127,6 +127,32 @@ void copy_rows(const void* a, const MatrixLayout& from, int64_t row, int rows, i
   });
 }
 
+void interleave_rows(const float* from, int64_t stride, int rows, int64_t k, float* to) {
+  int64_t p = 0;
+  for (; p + kLanes <= k; p += kLanes) {
+    for (int first = 0; first < rows; first += kLanes) {
+      // What a store writes past the rows, later stores or the next k overwrite.
+      VecF v[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) {
+        v[i] = first + i < rows ? load(from + (first + i) * stride + p) : VecF{};
+      }
+      transpose(v);
+      for (int i = 0; i < kLanes; ++i) {
+        float* row = to + (p + i) * rows + first;
+        if (first + kLanes <= rows || first == 0) {
+          store(row, v[i]);
+        } else {
+          store_first(row, v[i], rows - first);
+        }
+      }
+    }
+  }
+  for (; p < k; ++p) {
+    for (int i = 0; i < rows; ++i) to[p * rows + i] = from[i * stride + p];
+  }
+}
+
 void pack_panel(const void* matrix, const MatrixLayout& from, int64_t rows, int columns,
                 float* to) {
   with_float(from.dtype, [&](auto type) {

@@ -11,10 +11,12 @@ namespace tutti::cpu {
 namespace {
 
 constexpr int64_t kBlockK = 512;
-constexpr int64_t kMostK = 768;         // up to this k is not cut
-constexpr int64_t kBlockColumns = 256;  // block_k x this many floats of B: half a megabyte
-constexpr int64_t kBlockRows = 512;
-constexpr int64_t kFewRows = 28;     // with fewer, B is read in place rather than packed
+constexpr int64_t kMostK = 1024;               // up to this k is not cut
+constexpr int64_t kBlockColumns = 256;         // block_k x this many floats of B: half a megabyte
+constexpr int64_t kBlockRowFloats = 72 << 10;  // of A: 288 KiB of the second-level cache
+constexpr int64_t kFewRows = 28;               // with fewer, B is read in place rather than packed
+constexpr int64_t kNearBytes = 1 << 20;        // more of B or C is not in the second-level cache
+constexpr int64_t kMostPacked = 1 << 25;       // floats of B packed before the first task
 constexpr double kLeastCost = 1500;  // cycles or so below which a task is not worth handing out
 constexpr int kTasksPerThread = 4;
 
@@ -163,6 +165,32 @@ void split_into_tasks(GemmRecipe& recipe) {
 
 size_t whole_lines(int64_t floats) { return static_cast<size_t>((floats + 15) / 16 * 16); }
 
+/// How often the tasks of one matrix pack each panel of B.
+int64_t copies_of_b(const GemmRecipe& recipe) {
+  if (recipe.b_source != BSource::copied) return 0;
+  const int64_t rows = (recipe.problem.m + recipe.row_tasks - 1) / recipe.row_tasks;
+  const bool again = recipe.block_k < recipe.problem.k;
+  return recipe.row_tasks * (again ? (rows + recipe.block_rows - 1) / recipe.block_rows : 1);
+}
+
+/// Gives B a layout in scratch memory, one packed matrix for each that differs.
+void pack_b_first(GemmRecipe& recipe) {
+  GemmProblem& problem = recipe.problem;
+  const int64_t matrix = recipe.panels * recipe.width * problem.k;
+  BatchDims strides{};
+  int64_t matrices = 1;
+  for (size_t i = kGemmBatchRank; i-- > 0;) {
+    if (problem.b.batch_strides[i] == 0 || problem.batch[i] == 1) continue;
+    strides[i] = matrices * matrix;
+    matrices *= problem.batch[i];
+  }
+  if (matrices * matrix > kMostPacked) return;
+  problem.b = {DType::f32, 0, 1, strides};
+  recipe.b_source = BSource::packed;
+  recipe.packed_matrices = matrices;
+  recipe.packed_floats = whole_lines(matrices * matrix);
+}
+
 void plan_f64(GemmRecipe& recipe) {
   recipe.panel_tasks = recipe.panels;
   if (recipe.b_source != BSource::packed) {
@@ -180,16 +208,28 @@ void plan_tasks(GemmRecipe& recipe) {
   int64_t k_blocks = 1;
   if (problem.k > kMostK) k_blocks = (problem.k + kBlockK - 1) / kBlockK;
   recipe.block_k = std::max<int64_t>((problem.k + k_blocks - 1) / k_blocks, 1);
-  recipe.block_panels =
-      std::clamp<int64_t>(kBlockColumns / recipe.width, 1, std::max<int64_t>(panels, 1));
-  recipe.block_rows = std::max<int64_t>(1, rows);
+  recipe.block_panels = std::max<int64_t>(panels, 1);
+  if (recipe.b_source == BSource::copied) {
+    recipe.block_panels = std::clamp<int64_t>(kBlockColumns / recipe.width, 1, recipe.block_panels);
+  }
+  const int64_t tile_rows = recipe.tile_rows;
+  const int64_t block_rows = kBlockRowFloats / recipe.block_k / tile_rows * tile_rows;
+  recipe.block_rows = std::clamp<int64_t>(rows, 1, std::max(block_rows, 2 * tile_rows));
   recipe.partial_floats = recipe.a_floats = recipe.b_floats = 0;
   if (k_blocks > 1) {
-    recipe.block_rows = std::min(recipe.block_rows, kBlockRows);
     recipe.partial_floats = whole_lines(recipe.block_rows * recipe.block_panels * recipe.width);
   }
   if (recipe.copy_a != nullptr) {
-    recipe.a_floats = whole_lines(recipe.tile_rows * (recipe.block_k + 16));
+    recipe.a_floats = whole_lines(recipe.block_rows * (recipe.block_k + 16));
+  }
+  // Fetching what the second-level cache holds already would only cost.
+  recipe.fetch_c = problem.m * problem.n * 4 > kNearBytes && problem.k >= 128;
+  const int64_t b_bytes = panels * recipe.width * recipe.block_k * 4;
+  recipe.interleave = recipe.b_source != BSource::strided && b_bytes > kNearBytes &&
+                      rows > 2 * recipe.tile_rows && problem.a.col_stride == 1;
+  if (recipe.interleave) {
+    recipe.a_floats =
+        whole_lines(recipe.block_rows * recipe.block_k + tile_rows * (recipe.block_k + 16) + 32);
   }
   const int64_t copied = recipe.b_source == BSource::copied    ? recipe.block_panels
                          : recipe.b_source == BSource::strided ? 1
@@ -206,6 +246,7 @@ GemmRecipe prepare_gemm(const GemmProblem& given, int threads, Isa isa) {
   fold_batch(recipe.problem);
   const GemmProblem& problem = recipe.problem;
   const bool f64 = problem.a.dtype == DType::f64;
+  recipe.given_b = problem.b;
   recipe.isa = isa;
   recipe.threads = threads;
   recipe.width = f64 ? kernels.width / 2 : kernels.width;
@@ -242,11 +283,16 @@ GemmRecipe prepare_gemm(const GemmProblem& given, int threads, Isa isa) {
     recipe.copy_a = kernels.copy_a;
   }
   plan_tasks(recipe);
+  if (copies_of_b(recipe) > 1) {
+    pack_b_first(recipe);
+    plan_tasks(recipe);
+  }
   return recipe;
 }
 
 size_t scratch_bytes(const GemmRecipe& recipe) {
-  return recipe.thread_floats() * sizeof(float) * static_cast<size_t>(recipe.threads);
+  const size_t threads = static_cast<size_t>(recipe.threads);
+  return (recipe.packed_floats + recipe.thread_floats() * threads) * sizeof(float);
 }
 
 }  // namespace tutti::cpu

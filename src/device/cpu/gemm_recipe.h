@@ -33,7 +33,8 @@ using CopyB = void (*)(const GemmRun& run, const void* b, int64_t panel, int64_t
                        float* to);
 
 struct GemmRecipe {
-  GemmProblem problem;
+  GemmProblem problem;   ///< as given, but for folded batches and B's layout when packed first
+  MatrixLayout given_b;  ///< what copy_b reads
   const void* source = nullptr;  ///< what copy_a or copy_b of a convolution read
   CopyA copy_a = nullptr;        ///< null: kernels read A itself
   CopyB copy_b = nullptr;
@@ -49,6 +50,8 @@ struct GemmRecipe {
   int64_t block_panels = 1;
   int64_t block_rows = 1;
   int64_t block_k = 1;
+  bool interleave = false;             ///< whether kernels read copies of A as tiles of [k][rows]
+  bool fetch_c = false;                ///< whether the output is fetched ahead of being written
   std::vector<int64_t> first_columns;  ///< of the outputs, then n
   std::vector<bool> kernel_adds_bias;  ///< whether post_ops[0] of an output is left to the kernel
 
@@ -58,12 +61,21 @@ struct GemmRecipe {
   size_t a_floats = 0;
   size_t b_floats = 0;
   size_t thread_floats() const { return partial_floats + a_floats + b_floats; }
+
+  /// Shared by all threads: all of B in panels, when it is packed before the first task.
+  size_t packed_floats = 0;
+  int64_t packed_matrices = 0;
 };
 
 struct GemmRun {
   const GemmRecipe& recipe;
   const GemmArgs& args;
-  float* scratch;  ///< [threads][thread_floats()]
+  float* scratch;  ///< [packed_floats], [threads][thread_floats()]
+
+  float* packed_b() const { return scratch; }
+  float* scratch_of(int thread) const {
+    return scratch + recipe.packed_floats + static_cast<size_t>(thread) * recipe.thread_floats();
+  }
 };
 
 /// Element offset of matrix `index` of a batch.

@@ -4,6 +4,10 @@
 #include <cstdint>
 #include <type_traits>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 /// Branch-free f32 functions. `V` is float (loops over it vectorise) or a GCC vector of floats of
 /// any width. Errors are in units in the last place (ulp) against the exact result, with and
 /// without fused multiply-add. NaN gives NaN. All are always_inline, so files compiled for
@@ -132,6 +136,38 @@ template <class V>
   return x >= splat<V>(0.0f) ? y : splat<V>(__builtin_nanf(""));
 }
 
+namespace detail {
+
+/// e^x for |x| <= 80, within 1.5 ulp; beyond that e^80 or e^-80.
+template <class V>
+[[gnu::always_inline]] inline V exp_clamped(V x) {
+  x = min(x, splat<V>(80.0f));
+  x = max(x, splat<V>(-80.0f));
+  const V shifted = x * 0x1.715476p+0f + kRoundMagic;
+  const V n = shifted - kRoundMagic;
+  const V r = (x - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;
+  const V q =
+      polynomial(r, 0.5000000097f, 0.1666651708f, 0.04166620086f, 0.008369099349f, 0.001395081791f);
+  const V p = (r * r * q + r) + 1.0f;
+  return from_bits<V>(bits_of(p) + (bits_of(shifted) << 23));
+}
+
+/// 1 / x for 1 <= x <= 2^126, within 1 ulp.
+template <class V>
+[[gnu::always_inline]] inline V reciprocal(V x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64) {
+    // Division takes as long as all of e^x.
+    const V guess =
+        __builtin_bit_cast(V, _mm512_maskz_rcp14_ps(0xffff, __builtin_bit_cast(__m512, x)));
+    return guess + guess * (1.0f - x * guess);
+  }
+#endif
+  return 1.0f / x;
+}
+
+}  // namespace detail
+
 /// 1 / (1 + e^-x), within 2.5 ulp.
 template <class V>
 [[gnu::always_inline]] inline V sigmoid(V x) {
@@ -145,7 +181,7 @@ template <class V>
   const V u = x * x;
   const V q = polynomial(u, -0.3333327829f, 0.133313283f, -0.05372918298f, 0.02060187299f,
                          -0.005660654546f);
-  const V large = 1.0f - 2.0f / (exp(a + a) + 1.0f);
+  const V large = 1.0f - 2.0f * detail::reciprocal(detail::exp_clamped(a + a) + 1.0f);
   return copysign(a < splat<V>(0.625f) ? a * u * q + a : large, x);
 }
 
@@ -158,7 +194,7 @@ template <class V>
   const V p =
       polynomial(t, -1.128379743f, -0.6366089863f, -0.1028396438f, 0.01932499397f, -9.648283558e-5f,
                  -0.001449506872f, 0.000528809651f, -9.157497723e-5f, 6.607216838e-6f);
-  return exp(p * t);
+  return exp_clamped(p * t);
 }
 
 }  // namespace detail
@@ -181,24 +217,26 @@ template <class V>
   return x * (x < splat<V>(0.0f) ? half_tail : 1.0f - half_tail);
 }
 
-/// x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2, within 1e-6 relative.
+/// x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2, within 1e-6 relative above x = -5 and
+/// 1e-7 * |x|.
 template <class V>
 [[gnu::always_inline]] inline V gelu_tanh(V x) {
-  // Past these the result is x or -0; without them x * 0 or x / inf of infinities would be NaN.
+  // Without the limits x * inf - x * inf of large x would be NaN.
   const V t = max(min(x, splat<V>(20.0f)), splat<V>(-20.0f));
-  return x * (1.0f / (1.0f + exp(t * (t * t * -0.0713548162726f - 1.5957691216057f))));
+  const V e = detail::exp_clamped(t * (t * t * -0.0713548162726f - 1.5957691216057f));
+  return x * detail::reciprocal(e + 1.0f);
 }
 
-/// x * sigmoid(x), within 3 ulp.
+/// x * sigmoid(x), within 3 ulp above x = -80 and 1e-33 * |x| below.
 template <class V>
 [[gnu::always_inline]] inline V silu(V x) {
-  return x / (1.0f + exp(-x));
+  return x * detail::reciprocal(detail::exp_clamped(-x) + 1.0f);
 }
 
 /// x * sigmoid(1.702 x).
 template <class V>
 [[gnu::always_inline]] inline V quick_gelu(V x) {
-  return x / (1.0f + exp(x * -1.702f));
+  return x * detail::reciprocal(detail::exp_clamped(x * -1.702f) + 1.0f);
 }
 
 namespace detail {
