@@ -82,7 +82,7 @@ void pack_first(const GemmRun& run, Pool& pool) {
     }
     const void* b = static_cast<const char*>(run.args.b) +
                     at * static_cast<int64_t>(size_of(recipe.given_b.dtype));
-    recipe.copy_b(run, b, number % recipe.panels, 0, problem.k,
+    recipe.copy_b(run, BatchDims{}, b, number % recipe.panels, 0, problem.k,
                   run.packed_b() + number * panel_floats);
   });
 }

@@ -84,14 +84,15 @@ Panels prepare_panels(const Task& task, const Block& block) {
   }
   if (recipe.b_source == BSource::copied) {
     for (int64_t p = block.panel_begin; p < block.panel_end; ++p) {
-      recipe.copy_b(task.run, task.b, p, block.k_begin, block.k,
+      recipe.copy_b(task.run, task.index, task.b, p, block.k_begin, block.k,
                     task.b_panels + (p - block.panel_begin) * block.k * kWidth);
     }
     return {reinterpret_cast<const char*>(task.b_panels), block.k * kWidth, kWidth, 4, DType::f32};
   }
   // The last panel may end past B's columns: kernels get a padded copy of it.
   if (block.panel_end * kWidth > problem.n) {
-    recipe.copy_b(task.run, task.b, block.panel_end - 1, block.k_begin, block.k, task.b_panels);
+    recipe.copy_b(task.run, task.index, task.b, block.panel_end - 1, block.k_begin, block.k,
+                  task.b_panels);
   }
   const int64_t first = block.k_begin * b.row_stride + block.panel_begin * kWidth;
   return {task.b + first * bytes, kWidth, b.row_stride, bytes, b.dtype};
@@ -229,7 +230,8 @@ const float* prepare_rows(const Task& task, const Block& block, const Tiles& til
       int64_t stride = layout.row_stride;
       if (recipe.copy_a != nullptr) {
         stride = block.k + kCopyPadding;
-        recipe.copy_a(task.run, task.a, row, rows, block.k_begin, block.k, copy, stride);
+        recipe.copy_a(task.run, task.index, task.a, row, rows, block.k_begin, block.k, copy,
+                      stride);
         from = copy;
       }
       interleave_rows(from, stride, rows, block.k, to);
@@ -240,8 +242,8 @@ const float* prepare_rows(const Task& task, const Block& block, const Tiles& til
   }
   if (recipe.copy_a != nullptr) {
     tile.a_stride = block.k + kCopyPadding;
-    recipe.copy_a(task.run, task.a, block.row_begin, static_cast<int>(height), block.k_begin,
-                  block.k, task.a_rows, tile.a_stride);
+    recipe.copy_a(task.run, task.index, task.a, block.row_begin, static_cast<int>(height),
+                  block.k_begin, block.k, task.a_rows, tile.a_stride);
     return task.a_rows;
   }
   tile.a_stride = layout.row_stride;
@@ -299,12 +301,13 @@ void run_task(const GemmRun& run, int64_t number, int thread) {
   }
 }
 
-void copy_a(const GemmRun& run, const void* a, int64_t row, int rows, int64_t k0, int64_t k,
-            float* to, int64_t stride) {
+void copy_a(const GemmRun& run, const BatchDims&, const void* a, int64_t row, int rows, int64_t k0,
+            int64_t k, float* to, int64_t stride) {
   copy_rows(a, run.recipe.problem.a, row, rows, k0, k, to, stride);
 }
 
-void copy_b(const GemmRun& run, const void* b, int64_t panel, int64_t k0, int64_t k, float* to) {
+void copy_b(const GemmRun& run, const BatchDims&, const void* b, int64_t panel, int64_t k0,
+            int64_t k, float* to) {
   const MatrixLayout& from = run.recipe.given_b;
   const int64_t column = panel * kWidth;
   const int64_t at = k0 * from.row_stride + column * from.col_stride;

@@ -14,9 +14,11 @@ constexpr int64_t kBlockK = 512;
 constexpr int64_t kMostK = 1024;               // up to this k is not cut
 constexpr int64_t kBlockColumns = 256;         // block_k x this many floats of B: half a megabyte
 constexpr int64_t kBlockRowFloats = 72 << 10;  // of A: 288 KiB of the second-level cache
-constexpr int64_t kFewRows = 28;               // with fewer, B is read in place rather than packed
-constexpr int64_t kNearBytes = 1 << 20;        // more of B or C is not in the second-level cache
-constexpr int64_t kMostPacked = 1 << 25;       // floats of B packed before the first task
+constexpr int64_t kPartialColumns = 4096;      // of sums carried from one block of k to the next
+constexpr int64_t kCopiedBlockRows = 504;
+constexpr int64_t kFewRows = 28;          // with fewer, B is read in place rather than packed
+constexpr int64_t kNearBytes = 1 << 20;   // more of B or C is not in the second-level cache
+constexpr int64_t kMostPacked = 1 << 25;  // floats of B packed before the first task
 constexpr double kLeastCost = 1500;  // cycles or so below which a task is not worth handing out
 constexpr int kTasksPerThread = 4;
 
@@ -131,8 +133,8 @@ double task_cost(const GemmRecipe& recipe, int64_t rows, int64_t panels) {
   // A kernel has at least 8 cycles of latency and loads for each k, and a fixed cost.
   const double kernels = std::max(2 * height, 6 * tiles) * (k + 8) + 40 * tiles;
   double cost = kernels * static_cast<double>(panels);
-  if (recipe.copy_a != nullptr) cost += height * k / 8;
-  if (recipe.b_source == BSource::copied) cost += 6 * k * static_cast<double>(panels);
+  if (recipe.copy_a != nullptr) cost += height * k * recipe.a_cost;
+  if (recipe.b_source == BSource::copied) cost += recipe.b_cost * k * static_cast<double>(panels);
   return cost + 300;
 }
 
@@ -198,7 +200,38 @@ void plan_f64(GemmRecipe& recipe) {
   }
 }
 
-}  // namespace
+/// Where B comes from, and whether A is copied.
+void choose_sources(GemmRecipe& recipe, const GemmKernels& kernels, const GemmSource& source) {
+  const GemmProblem& problem = recipe.problem;
+  recipe.b_source = BSource::copied;
+  if (problem.b_packed) {
+    recipe.b_source = BSource::packed;
+  } else if (problem.b.col_stride == 1 && problem.m <= kFewRows && source.copy_b == nullptr) {
+    recipe.b_source = BSource::strided;
+  }
+  recipe.copy_b = source.copy_b != nullptr ? source.copy_b : kernels.copy_b;
+  if (source.copy_b != nullptr) recipe.b_cost = source.cost;
+  const bool reread = recipe.panels > 1 && problem.k >= 32 && problem.m > 4;
+  if (source.copy_a != nullptr) {
+    recipe.copy_a = source.copy_a;
+    recipe.a_cost = source.cost;
+  } else if (problem.a.dtype != DType::f32 || problem.a.col_stride != 1 ||
+             (reread && rows_collide(problem.a.row_stride))) {
+    recipe.copy_a = kernels.copy_a;
+  }
+}
+
+void describe_outputs(GemmRecipe& recipe) {
+  recipe.first_columns.push_back(0);
+  for (const GemmOutput& output : recipe.problem.outputs) {
+    recipe.first_columns.push_back(recipe.first_columns.back() + output.columns);
+    const bool bias = !output.post_ops.empty() && output.post_ops[0].kind == PostOp::Kind::add &&
+                      output.post_ops[0].layout.dtype == DType::f32 &&
+                      output.post_ops[0].layout.row_stride == 0 &&
+                      output.post_ops[0].layout.col_stride == 1;
+    recipe.kernel_adds_bias.push_back(bias);
+  }
+}
 
 void plan_tasks(GemmRecipe& recipe) {
   const GemmProblem& problem = recipe.problem;
@@ -209,11 +242,14 @@ void plan_tasks(GemmRecipe& recipe) {
   if (problem.k > kMostK) k_blocks = (problem.k + kBlockK - 1) / kBlockK;
   recipe.block_k = std::max<int64_t>((problem.k + k_blocks - 1) / k_blocks, 1);
   recipe.block_panels = std::max<int64_t>(panels, 1);
-  if (recipe.b_source == BSource::copied) {
-    recipe.block_panels = std::clamp<int64_t>(kBlockColumns / recipe.width, 1, recipe.block_panels);
+  if (recipe.b_source == BSource::copied || k_blocks > 1) {
+    const int64_t columns = recipe.b_source == BSource::copied ? kBlockColumns : kPartialColumns;
+    recipe.block_panels = std::min(recipe.block_panels, columns / recipe.width);
   }
   const int64_t tile_rows = recipe.tile_rows;
-  const int64_t block_rows = kBlockRowFloats / recipe.block_k / tile_rows * tile_rows;
+  int64_t block_rows = kBlockRowFloats / recipe.block_k / tile_rows * tile_rows;
+  // Copies of B are made anew for each block of rows.
+  if (recipe.b_source == BSource::copied) block_rows = std::max(block_rows, kCopiedBlockRows);
   recipe.block_rows = std::clamp<int64_t>(rows, 1, std::max(block_rows, 2 * tile_rows));
   recipe.partial_floats = recipe.a_floats = recipe.b_floats = 0;
   if (k_blocks > 1) {
@@ -225,7 +261,7 @@ void plan_tasks(GemmRecipe& recipe) {
   // Fetching what the second-level cache holds already would only cost.
   recipe.fetch_c = problem.m * problem.n * 4 > kNearBytes && problem.k >= 128;
   const int64_t b_bytes = panels * recipe.width * recipe.block_k * 4;
-  recipe.interleave = recipe.b_source != BSource::strided && b_bytes > kNearBytes &&
+  recipe.interleave = recipe.b_source == BSource::packed && b_bytes > kNearBytes &&
                       rows > 2 * recipe.tile_rows && problem.a.col_stride == 1;
   if (recipe.interleave) {
     recipe.a_floats =
@@ -237,13 +273,16 @@ void plan_tasks(GemmRecipe& recipe) {
   recipe.b_floats = whole_lines(copied * recipe.block_k * recipe.width);
 }
 
-GemmRecipe prepare_gemm(const GemmProblem& given, int threads, Isa isa) {
+}  // namespace
+
+GemmRecipe prepare_gemm(const GemmProblem& given, int threads, Isa isa, const GemmSource& source) {
   check(given, threads);
   require(is_supported(isa), Errc::unsupported, "this machine does not run ", to_string(isa));
   const GemmKernels& kernels = gemm_kernels(isa);
+  const bool made = source.copy_a != nullptr || source.copy_b != nullptr;
   GemmRecipe recipe;
   recipe.problem = given;
-  fold_batch(recipe.problem);
+  if (!made) fold_batch(recipe.problem);
   const GemmProblem& problem = recipe.problem;
   const bool f64 = problem.a.dtype == DType::f64;
   recipe.given_b = problem.b;
@@ -255,35 +294,14 @@ GemmRecipe prepare_gemm(const GemmProblem& given, int threads, Isa isa) {
       std::accumulate(problem.batch.begin(), problem.batch.end(), int64_t{1}, std::multiplies<>());
   recipe.panels = (problem.n + recipe.width - 1) / recipe.width;
   if (problem.m == 0 || problem.n == 0) recipe.batches = 0;
-  recipe.first_columns.push_back(0);
-  for (const GemmOutput& output : problem.outputs) {
-    recipe.first_columns.push_back(recipe.first_columns.back() + output.columns);
-    const bool bias = !output.post_ops.empty() && output.post_ops[0].kind == PostOp::Kind::add &&
-                      output.post_ops[0].layout.dtype == DType::f32 &&
-                      output.post_ops[0].layout.row_stride == 0 &&
-                      output.post_ops[0].layout.col_stride == 1;
-    recipe.kernel_adds_bias.push_back(bias);
-  }
-  recipe.b_source = BSource::copied;
-  if (problem.b_packed) {
-    recipe.b_source = BSource::packed;
-  } else if (problem.b.col_stride == 1 && problem.m <= kFewRows) {
-    recipe.b_source = BSource::strided;
-  }
+  describe_outputs(recipe);
+  choose_sources(recipe, kernels, source);
   if (f64) {
     plan_f64(recipe);
     return recipe;
   }
-  if (recipe.b_source == BSource::copied || recipe.b_source == BSource::strided) {
-    recipe.copy_b = kernels.copy_b;
-  }
-  const bool reread = recipe.panels > 1 && problem.k >= 32 && problem.m > 4;
-  if (problem.a.dtype != DType::f32 || problem.a.col_stride != 1 ||
-      (reread && rows_collide(problem.a.row_stride))) {
-    recipe.copy_a = kernels.copy_a;
-  }
   plan_tasks(recipe);
-  if (copies_of_b(recipe) > 1) {
+  if (!made && copies_of_b(recipe) > 1) {
     pack_b_first(recipe);
     plan_tasks(recipe);
   }

@@ -5,11 +5,10 @@
 
 namespace tutti::cpu {
 
-/// Checks a problem and decides everything that does not depend on pointers.
-GemmRecipe prepare_gemm(const GemmProblem& problem, int threads, Isa isa);
-
-/// Decides tasks, blocks and scratch memory again, after copy_a, copy_b or b_source were changed.
-void plan_tasks(GemmRecipe& recipe);
+/// Checks a problem and decides everything that does not depend on pointers. With a source, A or B
+/// comes from there: of its layout only dtype and batch_strides are read.
+GemmRecipe prepare_gemm(const GemmProblem& problem, int threads, Isa isa,
+                        const GemmSource& source = {});
 
 /// Bytes of the scratch memory of all threads.
 size_t scratch_bytes(const GemmRecipe& recipe);

@@ -25,12 +25,21 @@ enum class BSource : uint8_t {
   copied,   ///< packed by each task into its scratch memory, block by block
 };
 
-/// Writes rows [row, row + rows) x [k0, k0 + k) of A as f32 to `to`, rows `stride` apart.
-using CopyA = void (*)(const GemmRun& run, const void* a, int64_t row, int rows, int64_t k0,
-                       int64_t k, float* to, int64_t stride);
+/// Writes rows [row, row + rows) x [k0, k0 + k) of A as f32 to `to`, rows `stride` apart; `a` is
+/// matrix `index` of the batch.
+using CopyA = void (*)(const GemmRun& run, const BatchDims& index, const void* a, int64_t row,
+                       int rows, int64_t k0, int64_t k, float* to, int64_t stride);
 /// Writes panel `panel` of rows [k0, k0 + k) of B as f32 [k][width], zeros past the last column.
-using CopyB = void (*)(const GemmRun& run, const void* b, int64_t panel, int64_t k0, int64_t k,
-                       float* to);
+using CopyB = void (*)(const GemmRun& run, const BatchDims& index, const void* b, int64_t panel,
+                       int64_t k0, int64_t k, float* to);
+
+/// A or B made while it is read, rather than lying in memory. Costs are in cycles or so: of an
+/// element of A, and of a row of a panel of B.
+struct GemmSource {
+  CopyA copy_a = nullptr;
+  CopyB copy_b = nullptr;
+  double cost = 0;
+};
 
 struct GemmRecipe {
   GemmProblem problem;   ///< as given, but for folded batches and B's layout when packed first
@@ -38,6 +47,8 @@ struct GemmRecipe {
   const void* source = nullptr;  ///< what copy_a or copy_b of a convolution read
   CopyA copy_a = nullptr;        ///< null: kernels read A itself
   CopyB copy_b = nullptr;
+  double a_cost = 0.125;  ///< cycles or so to copy an element of A
+  double b_cost = 6;      ///< and a row of a panel of B
   BSource b_source = BSource::packed;
   Isa isa = Isa::portable;
   int threads = 1;
