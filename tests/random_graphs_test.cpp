@@ -25,6 +25,7 @@ struct Known {
   ValueId id;
   std::vector<int64_t> shape;
   std::vector<double> data;
+  double scale = 0;  // the largest magnitude on the way to it: what f32 rounds by
 
   int64_t size() const {
     int64_t n = 1;
@@ -74,6 +75,11 @@ class RandomGraph {
   Function& f() { return graph_.functions[0]; }
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
   int last() const { return static_cast<int>(known_.size()) - 1; }
+  void know(double scale_before, Known y) {
+    y.scale = scale_before;
+    for (double value : y.data) y.scale = std::max(y.scale, std::abs(value));
+    known_.push_back(std::move(y));
+  }
   const Known& any() { return known_[static_cast<size_t>(pick(std::max(0, last() - 4), last()))]; }
 
   static Shape symbolic(const std::vector<int64_t>& shape) {
@@ -99,7 +105,7 @@ class RandomGraph {
     const std::string name = join("x", inputs_.size());
     const Tensor t = random_tensor(shape);
     inputs_[name] = t;
-    known_.push_back(of_tensor(f().add_input(name, {DType::f32, symbolic(shape)}), shape, t));
+    know(0, of_tensor(f().add_input(name, {DType::f32, symbolic(shape)}), shape, t));
   }
 
   void grow() {
@@ -139,9 +145,9 @@ class RandomGraph {
     };
     const auto& [fn, formula] = kFunctions[pick(0, 7)];
     const auto& apply = formula;
-    known_.push_back(from_index(f().add1(ElementwiseOp{fn}, {x.id}), x.shape, [&](const auto& i) {
-      return apply(x.data[static_cast<size_t>(ravel(i, x.shape))]);
-    }));
+    know(x.scale, from_index(f().add1(ElementwiseOp{fn}, {x.id}), x.shape, [&](const auto& i) {
+           return apply(x.data[static_cast<size_t>(ravel(i, x.shape))]);
+         }));
   }
 
   // With a value of the same shape, one that broadcasts, or a number.
@@ -159,14 +165,14 @@ class RandomGraph {
     const bool multiply = pick(0, 1) == 0;
     const ValueId id =
         f().add1(ElementwiseOp{multiply ? Elementwise::mul : Elementwise::add}, {a.id, b.id});
-    known_.push_back(from_index(id, a.shape, [&](const auto& i) {
-      std::vector<int64_t> at(i.end() - static_cast<std::ptrdiff_t>(b.shape.size()), i.end());
-      for (size_t k = 0; k < at.size(); ++k)
-        if (b.shape[k] == 1) at[k] = 0;
-      const double x = a.data[static_cast<size_t>(ravel(i, a.shape))];
-      const double y = b.data[static_cast<size_t>(ravel(at, b.shape))];
-      return multiply ? x * y : x + y;
-    }));
+    know(std::max(a.scale, b.scale), from_index(id, a.shape, [&](const auto& i) {
+           std::vector<int64_t> at(i.end() - static_cast<std::ptrdiff_t>(b.shape.size()), i.end());
+           for (size_t k = 0; k < at.size(); ++k)
+             if (b.shape[k] == 1) at[k] = 0;
+           const double x = a.data[static_cast<size_t>(ravel(i, a.shape))];
+           const double y = b.data[static_cast<size_t>(ravel(at, b.shape))];
+           return multiply ? x * y : x + y;
+         }));
   }
 
   void permute() {
@@ -175,11 +181,11 @@ class RandomGraph {
     std::iota(axes.begin(), axes.end(), 0);
     std::shuffle(axes.begin(), axes.end(), random_);
     for (int64_t axis : axes) shape.push_back(x.shape[static_cast<size_t>(axis)]);
-    known_.push_back(from_index(f().add1(Permute{axes}, {x.id}), shape, [&](const auto& i) {
-      std::vector<int64_t> from(i.size());
-      for (size_t k = 0; k < i.size(); ++k) from[static_cast<size_t>(axes[k])] = i[k];
-      return x.data[static_cast<size_t>(ravel(from, x.shape))];
-    }));
+    know(x.scale, from_index(f().add1(Permute{axes}, {x.id}), shape, [&](const auto& i) {
+           std::vector<int64_t> from(i.size());
+           for (size_t k = 0; k < i.size(); ++k) from[static_cast<size_t>(axes[k])] = i[k];
+           return x.data[static_cast<size_t>(ravel(from, x.shape))];
+         }));
   }
 
   // Joins two axes, or splits one by a divisor.
@@ -195,7 +201,7 @@ class RandomGraph {
       shape[axis] /= divisor;
       shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, divisor);
     }
-    known_.push_back({f().add1(Reshape{symbolic(shape)}, {x.id}), shape, x.data});
+    know(x.scale, {f().add1(Reshape{symbolic(shape)}, {x.id}), shape, x.data});
   }
 
   void slice() {
@@ -208,10 +214,10 @@ class RandomGraph {
     std::vector<int64_t> shape = x.shape;
     shape[k] = size;
     const ValueId id = f().add1(Slice{axis, start, size, back ? -1 : 1}, {x.id});
-    known_.push_back(from_index(id, shape, [&](std::vector<int64_t> i) {
-      i[k] = start + (back ? -i[k] : i[k]);
-      return x.data[static_cast<size_t>(ravel(i, x.shape))];
-    }));
+    know(x.scale, from_index(id, shape, [&](std::vector<int64_t> i) {
+           i[k] = start + (back ? -i[k] : i[k]);
+           return x.data[static_cast<size_t>(ravel(i, x.shape))];
+         }));
   }
 
   void concat() {
@@ -224,11 +230,11 @@ class RandomGraph {
     std::vector<int64_t> shape = a.shape;
     shape[k] *= 2;
     const ValueId id = f().add1(Concat{axis}, {a.id, second.id});
-    known_.push_back(from_index(id, shape, [&](std::vector<int64_t> i) {
-      const bool first = i[k] < a.shape[k];
-      if (!first) i[k] -= a.shape[k];
-      return (first ? a : second).data[static_cast<size_t>(ravel(i, a.shape))];
-    }));
+    know(std::max(a.scale, second.scale), from_index(id, shape, [&](std::vector<int64_t> i) {
+           const bool first = i[k] < a.shape[k];
+           if (!first) i[k] -= a.shape[k];
+           return (first ? a : second).data[static_cast<size_t>(ravel(i, a.shape))];
+         }));
   }
 
   void reduce() {
@@ -253,15 +259,15 @@ class RandomGraph {
     if (fn == "mean")
       for (double& value : y.data)
         value *= static_cast<double>(y.size()) / static_cast<double>(x.size());
-    known_.push_back(y);
+    know(x.scale, y);
     if (pick(0, 1) == 0) return;
     // Back to the shape it came from, as a norm does.
     const ValueId id = f().add1(ElementwiseOp{Elementwise::sub}, {x.id, y.id});
-    known_.push_back(from_index(id, x.shape, [&](std::vector<int64_t> i) {
-      const double value = x.data[static_cast<size_t>(ravel(i, x.shape))];
-      for (int64_t axis : axes) i[static_cast<size_t>(axis)] = 0;
-      return value - y.data[static_cast<size_t>(ravel(i, shape))];
-    }));
+    know(x.scale, from_index(id, x.shape, [&](std::vector<int64_t> i) {
+           const double value = x.data[static_cast<size_t>(ravel(i, x.shape))];
+           for (int64_t axis : axes) i[static_cast<size_t>(axis)] = 0;
+           return value - y.data[static_cast<size_t>(ravel(i, shape))];
+         }));
   }
 
   void softmax() {
@@ -278,7 +284,7 @@ class RandomGraph {
         sum += std::exp(x.data[static_cast<size_t>(ravel(at, x.shape))] - largest);
       y.data[static_cast<size_t>(i)] = std::exp(x.data[static_cast<size_t>(i)] - largest) / sum;
     }
-    known_.push_back(y);
+    know(x.scale, y);
   }
 
   void matmul() {
@@ -293,14 +299,14 @@ class RandomGraph {
     std::vector<int64_t> shape = a.shape;
     shape.back() = n;
     const ValueId id = f().add1(Matmul{}, {a.id, f().read(resident, name, type)});
-    known_.push_back(from_index(id, shape, [&](std::vector<int64_t> i) {
-      const int64_t column = i.back();
-      double sum = 0;
-      for (i.back() = 0; i.back() < k; ++i.back())
-        sum += a.data[static_cast<size_t>(ravel(i, a.shape))] *
-               static_cast<double>(w.as<float>()[i.back() * n + column]);
-      return sum;
-    }));
+    know(a.scale, from_index(id, shape, [&](std::vector<int64_t> i) {
+           const int64_t column = i.back();
+           double sum = 0;
+           for (i.back() = 0; i.back() < k; ++i.back())
+             sum += a.data[static_cast<size_t>(ravel(i, a.shape))] *
+                    static_cast<double>(w.as<float>()[i.back() * n + column]);
+           return sum;
+         }));
   }
 
   std::mt19937 random_;
@@ -317,9 +323,16 @@ void check(unsigned seed, bool fuse) {
   const Tensors found = model.run(random.inputs());
   for (size_t o = 0; o < random.outputs().size(); ++o) {
     const Known& expected = random.outputs()[o];
-    Tensor wanted = Tensor::zeros(DType::f64, Dims(expected.shape));
-    std::copy(expected.data.begin(), expected.data.end(), wanted.as<double>());
-    ASSERT_LE(relative_error(cast(found.at(join("y", o)), DType::f64), wanted), 5e-5)
+    const Tensor y = cast(found.at(join("y", o)), DType::f64);
+    ASSERT_EQ(y.shape, Dims(expected.shape));
+    double largest = 0, difference = 0;
+    for (size_t i = 0; i < expected.data.size(); ++i) {
+      largest = std::max(largest, std::abs(expected.data[i]));
+      const double d = std::abs(y.as<double>()[i] - expected.data[i]);
+      difference = std::max(difference, std::isnan(d) ? INFINITY : d);
+    }
+    // Where terms cancel, f32 knows what is left to a part of the terms.
+    ASSERT_LE(difference, 5e-5 * std::max(largest, expected.scale / 100))
         << "seed " << seed << (fuse ? " fused" : " not fused") << ", output " << o;
   }
 }
@@ -332,9 +345,9 @@ TEST(RandomGraphs, AgreeWithPlainEvaluation) {
       ASSERT_NO_FATAL_FAILURE(check(static_cast<unsigned>(seed), fuse));
 }
 
-// Seeds that once failed: a reduction of what another reduction gives for each of its positions.
+// A reduction of what another reduction gives for each of its positions; a mean that cancels.
 TEST(RandomGraphs, AgreeForSeedsThatOnceFailed) {
-  for (unsigned seed : {4183019738u}) check(seed, true);
+  for (unsigned seed : {4183019738u, 2108925683u}) check(seed, true);
 }
 
 TEST(RandomGraphs, AgreeForAFreshSeed) {
