@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "compile/pass.h"
+#include "ir/text.h"
+#include "ops/all.h"
+
+namespace tutti {
+namespace {
+
+// The names of the operators left when a pass has run over a function of x : f32[3, 5].
+std::vector<std::string> after(bool (*pass)(Compilation&), std::string_view body,
+                               std::string_view inputs = "%x : f32[3, 5]") {
+  const std::string text = "tutti.graph 1\nfunction run(" + std::string(inputs) + ") {\n" +
+                           std::string(body) + "\noutput y = %y\n}\n";
+  Program program;
+  program.graph = parse_graph(text, make_op);
+  const CompileOptions options;
+  Compilation c{program, program.graph.functions[0], options};
+  pass(c);
+  c.function.remove_dead();
+  std::vector<std::string> names;
+  for (const Node& node : c.function.nodes) names.emplace_back(node.op.name());
+  return names;
+}
+
+std::string gelu_tanh(std::string_view cubic_factor) {
+  return R"(%half : f32[] = full(value=0.5, dtype=f32, shape=[])
+    %one : f32[] = full(value=1, dtype=f32, shape=[])
+    %k : f32[] = full(value=0.7978845608028654, dtype=f32, shape=[])
+    %c : f32[] = full(value=)" +
+         std::string(cubic_factor) + R"(, dtype=f32, shape=[])
+    %a : f32[3, 5] = mul(%x, %half)
+    %x2 : f32[3, 5] = mul(%x, %x)
+    %x3 : f32[3, 5] = mul(%x2, %x)
+    %s : f32[3, 5] = mul(%x3, %c)
+    %sum : f32[3, 5] = add(%x, %s)
+    %inner : f32[3, 5] = mul(%sum, %k)
+    %t : f32[3, 5] = tanh(%inner)
+    %t1 : f32[3, 5] = add(%t, %one)
+    %y : f32[3, 5] = mul(%a, %t1))";
+}
+
+using Names = std::vector<std::string>;
+
+TEST(RecognizeActivations, FindsGeluOfTanh) {
+  EXPECT_EQ(after(recognize_activations, gelu_tanh("0.044715")), Names{"gelu_tanh"});
+}
+
+TEST(RecognizeActivations, LeavesOtherFactorsAsTheyAre) {
+  EXPECT_EQ(after(recognize_activations, gelu_tanh("0.0448")).size(), 13);
+}
+
+TEST(RecognizeActivations, FindsGeluOfErf) {
+  EXPECT_EQ(after(recognize_activations, R"(%half : f32[] = full(value=0.5, dtype=f32, shape=[])
+    %one : f32[] = full(value=1, dtype=f32, shape=[])
+    %root : f32[] = full(value=1.4142135623730951, dtype=f32, shape=[])
+    %scaled : f32[3, 5] = div(%x, %root)
+    %t : f32[3, 5] = erf(%scaled)
+    %t1 : f32[3, 5] = add(%t, %one)
+    %xt : f32[3, 5] = mul(%x, %t1)
+    %y : f32[3, 5] = mul(%xt, %half))"),
+            Names{"gelu"});
+}
+
+TEST(RecognizeActivations, FindsSilu) {
+  EXPECT_EQ(after(recognize_activations, R"(%t : f32[3, 5] = sigmoid(%x)
+    %y : f32[3, 5] = mul(%t, %x))"),
+            Names{"silu"});
+}
+
+TEST(RecognizeActivations, KeepsWhatOthersUse) {
+  EXPECT_EQ(after(recognize_activations, R"(%t : f32[3, 5] = sigmoid(%x)
+    %s : f32[3, 5] = mul(%t, %x)
+    %y : f32[3, 5] = add(%s, %t))"),
+            (Names{"sigmoid", "silu", "add"}));
+}
+
+TEST(RecognizeActivations, LeavesRoundedTypesAsTheyAre) {
+  EXPECT_EQ(after(recognize_activations, R"(%t : bf16[3, 5] = sigmoid(%x)
+    %y : bf16[3, 5] = mul(%t, %x))",
+                  "%x : bf16[3, 5]"),
+            (Names{"sigmoid", "mul"}));
+}
+
+TEST(SinkReshapes, PutsFunctionsBeforeTheReshapeOfAProduct) {
+  EXPECT_EQ(after(sink_reshapes, R"(%p : f32[6, 5] = matmul(%x, %w)
+    %r : f32[2, 3, 5] = reshape(%p, shape=[2, 3, 5])
+    %g : f32[2, 3, 5] = silu(%r)
+    %y : f32[2, 3, 5] = add(%g, %z))",
+                  "%x : f32[6, 4], %w : f32[4, 5], %z : f32[2, 3, 5]"),
+            (Names{"matmul", "silu", "reshape", "add", "reshape"}));
+}
+
+TEST(SinkReshapes, LeavesBroadcastsAsTheyAre) {
+  EXPECT_EQ(after(sink_reshapes, R"(%p : f32[6, 5] = matmul(%x, %w)
+    %r : f32[2, 3, 5] = reshape(%p, shape=[2, 3, 5])
+    %y : f32[2, 3, 5] = mul(%r, %z))",
+                  "%x : f32[6, 4], %w : f32[4, 5], %z : f32[2, 1, 5]"),
+            (Names{"matmul", "reshape", "mul"}));
+}
+
+}  // namespace
+}  // namespace tutti
