@@ -32,18 +32,25 @@ inline Box make_box(const Dims& shape, const Dims& strides) {
   return box;
 }
 
-/// Calls run(element, offset, n, stride) for every run of a box: n elements from memory offset
-/// `offset`, `element` is how many came before.
+/// The last two axes of a box.
+struct BoxRows {
+  int64_t rows = 1, row_stride = 0;
+  int64_t n = 1, stride = 1;
+};
+
+/// Calls run(element, offset, rows) for every pair of last axes of a box: its elements begin at
+/// memory offset `offset`, `element` is how many came before.
 template <class F>
-void for_each_run(const Box& box, F&& run) {
+void for_each_rows(const Box& box, F&& run) {
   const int last = box.shape.rank() - 1;
-  if (last < 0) return run(int64_t{0}, int64_t{0}, int64_t{1}, int64_t{1});
-  const int64_t n = box.shape[last], stride = box.strides[last];
-  if (last == 0) return run(int64_t{0}, int64_t{0}, n, stride);
-  Dims index = Dims::filled(last, 0);
-  for (int64_t element = 0, offset = 0;; element += n) {
-    run(element, offset, n, stride);
-    int axis = last - 1;
+  BoxRows rows;
+  if (last >= 0) rows.n = box.shape[last], rows.stride = box.strides[last];
+  if (last >= 1) rows.rows = box.shape[last - 1], rows.row_stride = box.strides[last - 1];
+  if (last <= 1) return run(int64_t{0}, int64_t{0}, rows);
+  Dims index = Dims::filled(last - 1, 0);
+  for (int64_t element = 0, offset = 0;; element += rows.rows * rows.n) {
+    run(element, offset, rows);
+    int axis = last - 2;
     for (; axis >= 0; --axis) {
       offset += box.strides[axis];
       if (++index[axis] < box.shape[axis]) break;

@@ -5,6 +5,7 @@
 
 #include "device/cpu/isa.h"
 #include "ops/region.h"
+#include "ops/region_blocks.h"
 
 namespace tutti {
 
@@ -23,8 +24,8 @@ using RegionConvert = void (*)(void* y, const void* x, int64_t n);
 using RegionReduce = void (*)(void* y, const void* x, int64_t rows, int64_t lanes, bool more);
 /// y[r * lanes + i] = x[r].
 using RegionSpread = void (*)(void* y, const void* x, int64_t rows, int64_t lanes);
-/// y[i] = x[i * stride] and back: one run of a tensor; strides in elements, any sign.
-using RegionMove = void (*)(void* y, const void* x, int64_t n, int64_t stride);
+/// y[r * n + i] = x[r * row_stride + i * stride] for a load, and back for a store.
+using RegionMove = void (*)(void* y, const void* x, const BoxRows& rows);
 
 /// The loops compiled for one instruction set; null where a function does not take that lane.
 struct RegionLoops {

@@ -1,324 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
-#include <limits>
 #include <type_traits>
 
-#include "device/cpu/unary_isa.h"
 #include "device/cpu/vector.h"
-#include "ops/region_loops.h"
+#include "ops/region_compute.h"
 
 namespace tutti::cpu::TUTTI_ISA {
 namespace {
-
-template <class T, class R, class F>
-RegionCompute unary(F) {
-  return [](void* y, const void* a, const void*, const void*, int64_t n) {
-    auto* out = static_cast<R*>(y);
-    const auto* x = static_cast<const T*>(a);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<R>(F{}(x[i]));
-  };
-}
-
-template <class T, class R, class F>
-RegionCompute binary(F) {
-  return [](void* y, const void* a, const void* b, const void*, int64_t n) {
-    auto* out = static_cast<R*>(y);
-    const auto *l = static_cast<const T*>(a), *r = static_cast<const T*>(b);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<R>(F{}(l[i], r[i]));
-  };
-}
-
-template <class T>
-void select_loop(void* y, const void* a, const void* b, const void* c, int64_t n) {
-  auto* out = static_cast<T*>(y);
-  const auto* which = static_cast<const uint8_t*>(a);
-  const auto *l = static_cast<const T*>(b), *r = static_cast<const T*>(c);
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] = which[i] ? l[i] : r[i];
-}
-
-// f32 functions with vectors of their own.
-template <Unary kFunction>
-void math_loop(void* y, const void* a, const void*, const void*, int64_t n) {
-  const auto* x = static_cast<const float*>(a);
-  auto* out = static_cast<float*>(y);
-  with_unary(kFunction, [=](auto function) {
-    int64_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) store(out + i, function(load(x + i)));
-    const int rest = static_cast<int>(n - i);
-    if (rest > 0) store_first(out + i, function(load_first(x + i, rest)), rest);
-  });
-}
-
-RegionCompute f32_math(Elementwise fn) {
-  switch (fn) {
-    case Elementwise::exp:
-      return math_loop<Unary::exp>;
-    case Elementwise::log:
-      return math_loop<Unary::log>;
-    case Elementwise::sin:
-      return math_loop<Unary::sin>;
-    case Elementwise::cos:
-      return math_loop<Unary::cos>;
-    case Elementwise::tanh:
-      return math_loop<Unary::tanh>;
-    case Elementwise::erf:
-      return math_loop<Unary::erf>;
-    case Elementwise::sigmoid:
-      return math_loop<Unary::sigmoid>;
-    case Elementwise::silu:
-      return math_loop<Unary::silu>;
-    case Elementwise::gelu:
-      return math_loop<Unary::gelu_erf>;
-    case Elementwise::gelu_tanh:
-      return math_loop<Unary::gelu_tanh>;
-    default:
-      return nullptr;
-  }
-}
-
-// What rounds nothing: signs, whole numbers, kinds of numbers.
-template <class T>
-RegionCompute exact_float_unary(Elementwise fn) {
-  switch (fn) {
-    case Elementwise::sign:
-      return unary<T, T>([](T x) { return static_cast<T>((x > T(0)) - (x < T(0))); });
-    case Elementwise::relu:
-      return unary<T, T>([](T x) { return x < T(0) ? T(0) : x; });
-    case Elementwise::floor:
-      return unary<T, T>([](T x) { return std::floor(x); });
-    case Elementwise::ceil:
-      return unary<T, T>([](T x) { return std::ceil(x); });
-    case Elementwise::round:
-      return unary<T, T>([](T x) { return std::nearbyint(x); });
-    case Elementwise::trunc:
-      return unary<T, T>([](T x) { return std::trunc(x); });
-    case Elementwise::neg:
-      return unary<T, T>([](T x) { return -x; });
-    case Elementwise::abs:
-      return unary<T, T>([](T x) { return std::abs(x); });
-    case Elementwise::is_nan:
-      return unary<T, uint8_t>([](T x) { return x != x; });
-    case Elementwise::is_inf:
-      return unary<T, uint8_t>(
-          [](T x) { return std::abs(x) == std::numeric_limits<T>::infinity(); });
-    case Elementwise::is_finite:
-      return unary<T, uint8_t>(
-          [](T x) { return std::abs(x) < std::numeric_limits<T>::infinity(); });
-    default:
-      return nullptr;
-  }
-}
-
-template <class T>
-RegionCompute float_unary(Elementwise fn) {
-  switch (fn) {
-    case Elementwise::exp:
-      return unary<T, T>([](T x) { return std::exp(x); });
-    case Elementwise::exp2:
-      return unary<T, T>([](T x) { return std::exp2(x); });
-    case Elementwise::expm1:
-      return unary<T, T>([](T x) { return std::expm1(x); });
-    case Elementwise::log:
-      return unary<T, T>([](T x) { return std::log(x); });
-    case Elementwise::log2:
-      return unary<T, T>([](T x) { return std::log2(x); });
-    case Elementwise::log1p:
-      return unary<T, T>([](T x) { return std::log1p(x); });
-    case Elementwise::sqrt:
-      return unary<T, T>([](T x) { return std::sqrt(x); });
-    case Elementwise::rsqrt:
-      return unary<T, T>([](T x) { return T(1) / std::sqrt(x); });
-    case Elementwise::sin:
-      return unary<T, T>([](T x) { return std::sin(x); });
-    case Elementwise::cos:
-      return unary<T, T>([](T x) { return std::cos(x); });
-    case Elementwise::tan:
-      return unary<T, T>([](T x) { return std::tan(x); });
-    case Elementwise::asin:
-      return unary<T, T>([](T x) { return std::asin(x); });
-    case Elementwise::acos:
-      return unary<T, T>([](T x) { return std::acos(x); });
-    case Elementwise::atan:
-      return unary<T, T>([](T x) { return std::atan(x); });
-    case Elementwise::sinh:
-      return unary<T, T>([](T x) { return std::sinh(x); });
-    case Elementwise::cosh:
-      return unary<T, T>([](T x) { return std::cosh(x); });
-    case Elementwise::tanh:
-      return unary<T, T>([](T x) { return std::tanh(x); });
-    case Elementwise::erf:
-      return unary<T, T>([](T x) { return std::erf(x); });
-    case Elementwise::erfc:
-      return unary<T, T>([](T x) { return std::erfc(x); });
-    case Elementwise::sigmoid:
-      return unary<T, T>([](T x) { return T(1) / (T(1) + std::exp(-x)); });
-    case Elementwise::silu:
-      return unary<T, T>([](T x) { return x / (T(1) + std::exp(-x)); });
-    case Elementwise::gelu:
-      return unary<T, T>([](T x) { return x * T(0.5) * (T(1) + std::erf(x * T(M_SQRT1_2))); });
-    case Elementwise::gelu_tanh:
-      return unary<T, T>([](T x) {
-        const T inner = T(M_SQRT2 * M_2_SQRTPI * 0.5) * (x + T(0.044715) * x * x * x);
-        return T(0.5) * x * (T(1) + std::tanh(inner));
-      });
-    case Elementwise::softplus:
-      return unary<T, T>([](T x) { return x > T(20) ? x : std::log1p(std::exp(x)); });
-    case Elementwise::reciprocal:
-      return unary<T, T>([](T x) { return T(1) / x; });
-    default:
-      return exact_float_unary<T>(fn);
-  }
-}
-
-template <class T>
-T floor_mod(T a, T b) {
-  const T m = std::fmod(a, b);
-  return m != 0 && ((b < 0) != (m < 0)) ? m + b : m;
-}
-
-template <class T>
-T floor_quotient(T a, T b) {
-  if (b == 0) return a / b;
-  const T m = std::fmod(a, b);
-  T quotient = (a - m) / b;
-  if (m != 0 && ((b < 0) != (m < 0))) quotient -= 1;
-  if (quotient == 0) return std::copysign(T(0), a / b);
-  const T floored = std::floor(quotient);
-  return quotient - floored > T(0.5) ? floored + 1 : floored;
-}
-
-template <class T>
-RegionCompute float_binary(Elementwise fn) {
-  switch (fn) {
-    case Elementwise::div:
-      return binary<T, T>([](T a, T b) { return a / b; });
-    case Elementwise::div_trunc:
-      return binary<T, T>([](T a, T b) { return std::trunc(a / b); });
-    case Elementwise::div_floor:
-      return binary<T, T>([](T a, T b) { return floor_quotient(a, b); });
-    case Elementwise::remainder:
-      return binary<T, T>([](T a, T b) { return floor_mod(a, b); });
-    case Elementwise::fmod:
-      return binary<T, T>([](T a, T b) { return std::fmod(a, b); });
-    case Elementwise::pow:
-      return binary<T, T>([](T a, T b) { return std::pow(a, b); });
-    case Elementwise::atan2:
-      return binary<T, T>([](T a, T b) { return std::atan2(a, b); });
-    case Elementwise::maximum:
-      return binary<T, T>([](T a, T b) { return (a > b) | (a != a) ? a : b; });
-    case Elementwise::minimum:
-      return binary<T, T>([](T a, T b) { return (a < b) | (a != a) ? a : b; });
-    default:
-      return nullptr;
-  }
-}
-
-// What every lane has: arithmetic that wraps, comparisons, logic.
-template <class T>
-RegionCompute any_binary(Elementwise fn) {
-  using U = std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>, std::type_identity<T>>;
-  using W = typename U::type;
-  switch (fn) {
-    case Elementwise::add:
-      return binary<W, W>([](W a, W b) { return W(a + b); });
-    case Elementwise::sub:
-      return binary<W, W>([](W a, W b) { return W(a - b); });
-    case Elementwise::mul:
-      return binary<W, W>([](W a, W b) { return W(a * b); });
-    case Elementwise::equal:
-      return binary<T, uint8_t>([](T a, T b) { return a == b; });
-    case Elementwise::not_equal:
-      return binary<T, uint8_t>([](T a, T b) { return a != b; });
-    case Elementwise::less:
-      return binary<T, uint8_t>([](T a, T b) { return a < b; });
-    case Elementwise::less_equal:
-      return binary<T, uint8_t>([](T a, T b) { return a <= b; });
-    case Elementwise::greater:
-      return binary<T, uint8_t>([](T a, T b) { return a > b; });
-    case Elementwise::greater_equal:
-      return binary<T, uint8_t>([](T a, T b) { return a >= b; });
-    case Elementwise::logical_and:
-      return binary<T, uint8_t>([](T a, T b) { return (a != 0) & (b != 0); });
-    case Elementwise::logical_or:
-      return binary<T, uint8_t>([](T a, T b) { return (a != 0) | (b != 0); });
-    case Elementwise::logical_xor:
-      return binary<T, uint8_t>([](T a, T b) { return (a != 0) != (b != 0); });
-    case Elementwise::logical_not:
-      return unary<T, uint8_t>([](T a) { return a == 0; });
-    case Elementwise::select:
-      return select_loop<T>;
-    default:
-      return nullptr;
-  }
-}
-
-RegionCompute byte_function(Elementwise fn) {
-  using T = uint8_t;
-  switch (fn) {
-    case Elementwise::add:
-    case Elementwise::maximum:
-    case Elementwise::bitwise_or:
-      return binary<T, T>([](T a, T b) { return T(a | b); });
-    case Elementwise::mul:
-    case Elementwise::minimum:
-    case Elementwise::bitwise_and:
-      return binary<T, T>([](T a, T b) { return T(a & b); });
-    case Elementwise::bitwise_xor:
-      return binary<T, T>([](T a, T b) { return T(a ^ b); });
-    case Elementwise::bitwise_not:
-      return unary<T, T>([](T a) { return T(a ^ 1); });
-    case Elementwise::sub:
-      return nullptr;
-    default:
-      return any_binary<T>(fn);
-  }
-}
-
-RegionCompute int_function(Elementwise fn) {
-  using T = int64_t;
-  switch (fn) {
-    case Elementwise::neg:
-      return unary<uint64_t, uint64_t>([](uint64_t a) { return 0 - a; });
-    case Elementwise::abs:
-      return unary<T, T>(
-          [](T a) { return a < 0 ? static_cast<T>(0 - static_cast<uint64_t>(a)) : a; });
-    case Elementwise::sign:
-      return unary<T, T>([](T a) { return T((a > 0) - (a < 0)); });
-    case Elementwise::relu:
-      return unary<T, T>([](T a) { return a > 0 ? a : T(0); });
-    case Elementwise::bitwise_not:
-      return unary<T, T>([](T a) { return ~a; });
-    case Elementwise::bitwise_and:
-      return binary<T, T>([](T a, T b) { return a & b; });
-    case Elementwise::bitwise_or:
-      return binary<T, T>([](T a, T b) { return a | b; });
-    case Elementwise::bitwise_xor:
-      return binary<T, T>([](T a, T b) { return a ^ b; });
-    case Elementwise::maximum:
-      return binary<T, T>([](T a, T b) { return a > b ? a : b; });
-    case Elementwise::minimum:
-      return binary<T, T>([](T a, T b) { return a < b ? a : b; });
-    default:
-      return any_binary<T>(fn);
-  }
-}
-
-RegionCompute find_compute(Elementwise fn, Lane lane) {
-  if (lane == Lane::b8) return byte_function(fn);
-  if (lane == Lane::i64) return int_function(fn);
-  if (lane == Lane::f32) {
-    if (auto found = f32_math(fn)) return found;
-    if (auto found = float_unary<float>(fn)) return found;
-    if (auto found = float_binary<float>(fn)) return found;
-    return any_binary<float>(fn);
-  }
-  if (auto found = float_unary<double>(fn)) return found;
-  if (auto found = float_binary<double>(fn)) return found;
-  return any_binary<double>(fn);
-}
 
 template <class From, class To>
 void convert_loop(void* y, const void* x, int64_t n) {
@@ -476,70 +163,107 @@ RegionSpread find_spread(Lane lane) {
   return lane == Lane::b8 ? spread_loop<uint8_t> : spread_loop<uint64_t>;
 }
 
-template <class Memory, class Register>
-void load_loop(void* y, const void* x, int64_t n, int64_t stride) {
-  auto* out = static_cast<Register*>(y);
-  const auto* in = static_cast<const Memory*>(x);
-  if (stride == 1) {
-    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Register>(in[i]);
-  } else if (stride == 0) {
-    const auto value = static_cast<Register>(in[0]);
-    for (int64_t i = 0; i < n; ++i) out[i] = value;
-  } else if (stride == 2) {
-    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Register>(in[2 * i]);
-  } else {
-    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Register>(in[i * stride]);
-  }
+// Calls row(register, memory) for the first element of every row.
+template <class Register, class Memory, class F>
+[[gnu::always_inline]] inline void each_row(Register* reg, Memory* memory, const BoxRows& rows,
+                                            F&& row) {
+  for (int64_t r = 0; r < rows.rows; ++r, reg += rows.n, memory += rows.row_stride)
+    row(reg, memory);
 }
 
 template <class Memory, class Register>
-void store_loop(void* y, const void* x, int64_t n, int64_t stride) {
-  auto* out = static_cast<Memory*>(y);
-  const auto* in = static_cast<const Register*>(x);
-  if (stride == 1) {
-    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Memory>(in[i]);
-  } else if (stride == 2) {
-    for (int64_t i = 0; i < n; ++i) out[2 * i] = static_cast<Memory>(in[i]);
-  } else {
-    for (int64_t i = 0; i < n; ++i) out[i * stride] = static_cast<Memory>(in[i]);
-  }
+void load_loop(void* y, const void* x, const BoxRows& rows) {
+  const int64_t n = rows.n, stride = rows.stride;
+  auto load_rows = [&](auto one) {
+    each_row(static_cast<Register*>(y), static_cast<const Memory*>(x), rows,
+             [&](Register* out, const Memory* in) {
+               for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Register>(one(in, i));
+             });
+  };
+  if (stride == 1)
+    load_rows([](const Memory* in, int64_t i) { return in[i]; });
+  else if (stride == 0)
+    load_rows([](const Memory* in, int64_t) { return in[0]; });
+  else if (stride == 2)
+    load_rows([](const Memory* in, int64_t i) { return in[2 * i]; });
+  else
+    load_rows([&](const Memory* in, int64_t i) { return in[i * stride]; });
+}
+
+template <class Memory, class Register>
+void store_loop(void* y, const void* x, const BoxRows& rows) {
+  const int64_t n = rows.n, stride = rows.stride;
+  each_row(static_cast<const Register*>(x), static_cast<Memory*>(y), rows,
+           [&](const Register* in, Memory* out) {
+             if (stride == 1) {
+               for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Memory>(in[i]);
+             } else if (stride == 2) {
+               for (int64_t i = 0; i < n; ++i) out[2 * i] = static_cast<Memory>(in[i]);
+             } else {
+               for (int64_t i = 0; i < n; ++i) out[i * stride] = static_cast<Memory>(in[i]);
+             }
+           });
+}
+
+// f32 rows without gaps, short ones too, by whole vectors.
+void load_f32(void* y, const void* x, const BoxRows& rows) {
+  if (rows.stride != 1) return load_loop<float, float>(y, x, rows);
+  const int rest = static_cast<int>(rows.n % kLanes);
+  each_row(static_cast<float*>(y), static_cast<const float*>(x), rows,
+           [&](float* out, const float* in) {
+             int64_t i = 0;
+             for (; i + kLanes <= rows.n; i += kLanes) store(out + i, load(in + i));
+             if (rest > 0) store_first(out + i, load_first(in + i, rest), rest);
+           });
+}
+
+void store_f32(void* y, const void* x, const BoxRows& rows) {
+  if (rows.stride != 1) return store_loop<float, float>(y, x, rows);
+  const int rest = static_cast<int>(rows.n % kLanes);
+  each_row(static_cast<const float*>(x), static_cast<float*>(y), rows,
+           [&](const float* in, float* out) {
+             int64_t i = 0;
+             for (; i + kLanes <= rows.n; i += kLanes) store(out + i, load(in + i));
+             if (rest > 0) store_first(out + i, load_first(in + i, rest), rest);
+           });
 }
 
 template <class T>
-void load_small(void* y, const void* x, int64_t n, int64_t stride) {
-  auto* out = static_cast<float*>(y);
-  const auto* in = static_cast<const T*>(x);
-  T gathered[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    if (stride == 1) {
-      store(out + i, load(in + i));
-      continue;
+void load_small(void* y, const void* x, const BoxRows& rows) {
+  const int64_t n = rows.n, stride = rows.stride;
+  each_row(static_cast<float*>(y), static_cast<const T*>(x), rows, [&](float* out, const T* in) {
+    T gathered[kLanes] = {};
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      if (stride == 1) {
+        store(out + i, load(in + i));
+        continue;
+      }
+      for (int l = 0; l < kLanes; ++l) gathered[l].bits = in[(i + l) * stride].bits;
+      store(out + i, load(gathered));
     }
-    for (int l = 0; l < kLanes; ++l) gathered[l].bits = in[(i + l) * stride].bits;
-    store(out + i, load(gathered));
-  }
-  const int rest = static_cast<int>(n - i);
-  for (int l = 0; l < rest; ++l) gathered[l].bits = in[(i + l) * stride].bits;
-  if (rest > 0) store_first(out + i, load(gathered), rest);
+    const int rest = static_cast<int>(n - i);
+    for (int l = 0; l < rest; ++l) gathered[l].bits = in[(i + l) * stride].bits;
+    if (rest > 0) store_first(out + i, load(gathered), rest);
+  });
 }
 
 template <class T>
-void store_small(void* y, const void* x, int64_t n, int64_t stride) {
-  auto* out = static_cast<T*>(y);
-  const auto* in = static_cast<const float*>(x);
-  T scattered[kLanes];
-  int64_t i = 0;
-  for (; i < n; i += kLanes) {
-    const int count = static_cast<int>(std::min<int64_t>(kLanes, n - i));
-    const VecF value = count == kLanes ? load(in + i) : load_first(in + i, count);
-    if (stride == 1 && count == kLanes) {
-      store(out + i, value);
-      continue;
+void store_small(void* y, const void* x, const BoxRows& rows) {
+  const int64_t n = rows.n, stride = rows.stride;
+  each_row(static_cast<const float*>(x), static_cast<T*>(y), rows, [&](const float* in, T* out) {
+    T scattered[kLanes];
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const int count = static_cast<int>(std::min<int64_t>(kLanes, n - i));
+      const VecF value = count == kLanes ? load(in + i) : load_first(in + i, count);
+      if (stride == 1 && count == kLanes) {
+        store(out + i, value);
+        continue;
+      }
+      store(scattered, value);
+      for (int l = 0; l < count; ++l) out[(i + l) * stride].bits = scattered[l].bits;
     }
-    store(scattered, value);
-    for (int l = 0; l < count; ++l) out[(i + l) * stride].bits = scattered[l].bits;
-  }
+  });
 }
 
 template <bool kLoad, class Memory, class Register>
@@ -553,7 +277,7 @@ RegionMove find_move(DType dtype) {
     case DType::f64:
       return mover<kLoad, double, double>();
     case DType::f32:
-      return mover<kLoad, float, float>();
+      return kLoad ? load_f32 : store_f32;
     case DType::f16:
       return kLoad ? load_small<f16> : store_small<f16>;
     case DType::bf16:

@@ -69,15 +69,15 @@ void RegionProgram::execute(const Operation& o, const Block& block) const {
           (o.row ? 0 : chunks_.offset(part_.space, o.access.strides, block.chunk));
       char* memory = block.operand(o.operand) + start * o.element_bytes;
       const int64_t lane = lane_bytes(registers_[static_cast<size_t>(reg)].lane);
-      for_each_run(o.boxes[block.short_block][block.short_chunk],
-                   [&](int64_t element, int64_t offset, int64_t count, int64_t stride) {
-                     char* in_register = registers + element * lane;
-                     char* in_memory = memory + offset * o.element_bytes;
-                     if (o.kind == Kind::load)
-                       o.move(in_register, in_memory, count, stride);
-                     else
-                       o.move(in_memory, in_register, count, stride);
-                   });
+      for_each_rows(o.boxes[block.short_block][block.short_chunk],
+                    [&](int64_t element, int64_t offset, const BoxRows& rows) {
+                      char* in_register = registers + element * lane;
+                      char* in_memory = memory + offset * o.element_bytes;
+                      if (o.kind == Kind::load)
+                        o.move(in_register, in_memory, rows);
+                      else
+                        o.move(in_memory, in_register, rows);
+                    });
       return;
     }
     case Kind::index:
@@ -111,10 +111,11 @@ void RegionProgram::write_index(const Operation& o, const Block& block) const {
   };
   cover(rows_, block.rows);
   if (!o.row) cover(chunks_, block.lanes);
-  for_each_run(make_box(shape, steps),
-               [&](int64_t element, int64_t offset, int64_t count, int64_t stride) {
-                 for (int64_t i = 0; i < count; ++i) out[element + i] = start + offset + i * stride;
-               });
+  for_each_rows(make_box(shape, steps), [&](int64_t element, int64_t offset, const BoxRows& rows) {
+    for (int64_t r = 0; r < rows.rows; ++r)
+      for (int64_t i = 0; i < rows.n; ++i)
+        out[element++] = start + offset + r * rows.row_stride + i * rows.stride;
+  });
 }
 
 void RegionProgram::fill(void* y, Lane lane, double value, int64_t n) {
