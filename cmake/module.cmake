@@ -1,5 +1,5 @@
-# tutti_module(name DEPS rooms...): the room src/<name> as a static library tutti_<name>, its
-# x_test.cpp files as the test program tutti_<name>_test, and the test layers.<name>, which fails
+# tutti_module(name DEPS rooms... LIBS libraries... WITHOUT files...): the room src/<name>, but for
+# the files named by WITHOUT, as a static library tutti_<name>, its x_test.cpp files as the test program tutti_<name>_test, and the test layers.<name>, which fails
 # when a file of the room includes a room that is not in DEPS. Test programs find files by the macro
 # TUTTI_SOURCE_DIR, through core/test_data.h.
 #
@@ -26,8 +26,11 @@ target_compile_options(tutti_options INTERFACE
   $<BUILD_INTERFACE:$<$<BOOL:${TUTTI_WERROR}>:-Werror>>)
 
 function(tutti_module name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;WITHOUT" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  foreach(file IN LISTS ARG_WITHOUT)
+    list(FILTER sources EXCLUDE REGEX "/${file}$")
+  endforeach()
   set(tests ${sources})
   set(isa_sources ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")

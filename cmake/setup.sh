@@ -6,6 +6,7 @@ tutti_packages=(
   "cmake /usr/bin/cmake"
   "ninja-build /usr/bin/ninja"
   "libsimdjson-dev /usr/include/simdjson.h"
+  "libdnnl-dev /usr/include/oneapi/dnnl/dnnl.hpp"
   "libpng-dev /usr/include/png.h"
   "libgtest-dev /usr/include/gtest/gtest.h"
 )

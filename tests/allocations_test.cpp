@@ -2,8 +2,10 @@
 // A program of its own: it replaces the allocation functions to count calls.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <iostream>
 #include <new>
 
 #include "core/test_data.h"
@@ -36,9 +38,15 @@ namespace {
 
 class Allocations : public testing::TestWithParam<const char*> {};
 
-TEST_P(Allocations, NoneDuringAWarmRun) {
-  const std::string path = test_model(GetParam());
-  Engine engine = Engine::build(path + ".pt2");
+struct Count {
+  long allocations;  // of one run after a first one
+  long onednn;       // steps that run in oneDNN
+};
+
+Count count_run(const std::string& path, const std::string& matmul, int threads) {
+  BuildOptions options;
+  options.matmul = matmul;
+  Engine engine = Engine::build(path + ".pt2", options);
   const TensorMap stored = load_tensors(path + ".inputs.safetensors");
   std::vector<Tensor> inputs;
   InputShapes shapes;
@@ -47,14 +55,38 @@ TEST_P(Allocations, NoneDuringAWarmRun) {
     shapes.emplace_back(port.name, inputs.back().shape);
   }
   engine.plan(shapes);
-  Session session = engine.session(2);
+  Count count{};
+  for (const StepInfo& step : engine.plans().at(0).steps)
+    count.onednn += step.implementation == "onednn";
+  Session session = engine.session(threads);
   const std::vector<Tensor> outputs = session.make_outputs(inputs);
   session.run(inputs, outputs);
   allocations = 0;
   counting = true;
   session.run(inputs, outputs);
   counting = false;
-  EXPECT_EQ(allocations, 0);
+  count.allocations = allocations;
+  return count;
+}
+
+TEST_P(Allocations, NoneDuringAWarmRun) {
+  EXPECT_EQ(count_run(test_model(GetParam()), "own", 2).allocations, 0);
+}
+
+TEST_P(Allocations, AreFewAndOnlyInsideOneDnn) {
+  const auto all = operators();
+  const auto matmul = std::find_if(all.begin(), all.end(),
+                                   [](const OperatorInfo& op) { return op.name == "matmul"; });
+  const auto& names = matmul->implementations;
+  if (std::find(names.begin(), names.end(), "onednn") == names.end())
+    GTEST_SKIP() << "this build has no oneDNN";
+  for (int threads : {1, 2}) {
+    const Count count = count_run(test_model(GetParam()), "onednn", threads);
+    std::cout << count.allocations << " allocations in " << count.onednn
+              << " steps of oneDNN, threads: " << threads << "\n";
+    // A step runs a primitive for each of its outputs, twice on two threads.
+    EXPECT_LE(count.allocations, count.onednn * 20 * threads);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Allocations,

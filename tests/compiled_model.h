@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
@@ -10,6 +11,7 @@
 #include "core/error.h"
 #include "import/pt2.h"
 #include "import/tensor_file.h"
+#include "ops/implementation.h"
 #include "runtime/session.h"
 
 namespace tutti {
@@ -41,6 +43,14 @@ inline double relative_error(const Tensor& found, const Tensor& expected) {
   }
   if (!is_float(expected.dtype)) return difference == 0 ? 0 : INFINITY;
   return largest == 0 ? difference : difference / largest;
+}
+
+/// Whether this build has that implementation of matrix products.
+inline bool has_matmul(std::string_view name) {
+  const auto rows = implementations();
+  return std::any_of(rows.begin(), rows.end(), [&](const Implementation& row) {
+    return row.op == "matmul" && row.name == name;
+  });
 }
 
 /// A model compiled for the shapes of given inputs, and a session on it.

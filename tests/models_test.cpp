@@ -17,13 +17,15 @@ struct Case {
 
 void PrintTo(const Case& c, std::ostream* os) { *os << c.model << " " << c.input_prefix; }
 
-class Models : public testing::TestWithParam<std::tuple<Case, bool>> {};
+class Models : public testing::TestWithParam<std::tuple<Case, bool, const char*>> {};
 
 TEST_P(Models, GiveTheStoredOutputs) {
-  const auto& [c, fuse] = GetParam();
+  const auto& [c, fuse, matmul] = GetParam();
+  if (!has_matmul(matmul)) GTEST_SKIP() << "this build has no " << matmul;
   const std::string data = test_model(c.data.empty() ? c.model : c.data);
   CompileOptions options;
   options.fuse = fuse;
+  options.matmul = matmul;
   CompiledModel model(import_pt2(test_model(c.model) + ".pt2"), options);
   const Tensors found = model.run(tensors_of(data + ".inputs.safetensors", c.input_prefix));
   const Tensors expected = tensors_of(data + ".outputs.safetensors", c.output_prefix);
@@ -59,7 +61,62 @@ const Case kCases[] = {
 };
 
 INSTANTIATE_TEST_SUITE_P(Stored, Models,
-                         testing::Combine(testing::ValuesIn(kCases), testing::Bool()));
+                         testing::Combine(testing::ValuesIn(kCases), testing::Bool(),
+                                          testing::Values("own", "onednn")));
+
+TEST(Matmuls, AreRunByTheImplementationThatWasChosen) {
+  const Tensors inputs = tensors_of(test_model("flux") + ".inputs.safetensors");
+  for (const char* name : {"own", "onednn", "plain"}) {
+    if (!has_matmul(name) && name != std::string_view("plain")) continue;
+    CompileOptions options;
+    options.matmul = name;
+    CompiledModel model(import_pt2(test_model("flux") + ".pt2"), options);
+    model.run(inputs);
+    int products = 0, chosen = 0;
+    for (const Step& step : model.program().plans.at(0).run) {
+      if (step.op.name() != "fused_matmul") continue;
+      ++products;
+      chosen += step.implementation == name;
+    }
+    EXPECT_GT(products, 20);
+    // oneDNN does not write into parts of a concatenation.
+    EXPECT_GE(chosen, name == std::string_view("onednn") ? products * 3 / 4 : products) << name;
+  }
+}
+
+TEST(Matmuls, RefuseAnUnknownImplementation) {
+  for (const char* name : {"onednn", "mkl"}) {
+    if (has_matmul(name)) continue;
+    CompileOptions options;
+    options.matmul = name;
+    CompiledModel model(import_pt2(test_model("flux") + ".pt2"), options);
+    try {
+      model.run(tensors_of(test_model("flux") + ".inputs.safetensors"));
+      FAIL() << name;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(name == std::string_view("mkl") ? "mkl" : "oneDNN"),
+                std::string::npos)
+          << error.what();
+    }
+  }
+}
+
+// As on a machine whose oneDNN is absent or takes less.
+TEST(Matmuls, RunByAnotherImplementationWhereTheirsIsAbsent) {
+  const Tensors inputs = tensors_of(test_model("flux") + ".inputs.safetensors");
+  CompiledModel model(import_pt2(test_model("flux") + ".pt2"), {});
+  const Tensors wanted = model.run(inputs);
+  auto program = std::make_shared<Program>(model.program());
+  for (Step& step : program->plans[0].run)
+    if (step.op.name() == "fused_matmul") step.implementation = "elsewhere";
+  runtime::Session session(program, 1);
+  std::vector<Tensor> in;
+  for (const Port& port : program->plans[0].inputs) in.push_back(contiguous(inputs.at(port.name)));
+  const Port& port = program->plans[0].outputs[0];
+  const std::vector<Tensor> out = {Tensor::zeros(port.dtype, port.shape)};
+  session.run(0, in, out);
+  EXPECT_EQ(relative_error(out[0], wanted.at(port.name)), 0);
+}
 
 class Caches : public testing::TestWithParam<std::tuple<std::string, bool>> {};
 

@@ -315,10 +315,11 @@ class RandomGraph {
   std::vector<Known> known_, outputs_;
 };
 
-void check(unsigned seed, bool fuse) {
+void check(unsigned seed, bool fuse, const char* matmul) {
   const RandomGraph random(seed);
   CompileOptions options;
   options.fuse = fuse;
+  options.matmul = matmul;
   CompiledModel model(random.graph(), options);
   const Tensors found = model.run(random.inputs());
   for (size_t o = 0; o < random.outputs().size(); ++o) {
@@ -333,28 +334,40 @@ void check(unsigned seed, bool fuse) {
     }
     // Where terms cancel, f32 knows what is left to a part of the terms.
     ASSERT_LE(difference, 5e-5 * std::max(largest, expected.scale / 100))
-        << "seed " << seed << (fuse ? " fused" : " not fused") << ", output " << o;
+        << "seed " << seed << (fuse ? " fused" : " not fused") << " by " << matmul << ", output "
+        << o;
   }
 }
 
 int graphs() { return std::getenv("TUTTI_LONG") != nullptr ? 300 : 60; }
 
-TEST(RandomGraphs, AgreeWithPlainEvaluation) {
+// Each by one implementation of matrix products.
+class RandomGraphs : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!has_matmul(GetParam())) GTEST_SKIP() << "this build has no " << GetParam();
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, RandomGraphs, testing::Values("own", "onednn"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(RandomGraphs, AgreeWithPlainEvaluation) {
   for (int seed = 0; seed < graphs(); ++seed)
     for (bool fuse : {false, true})
-      ASSERT_NO_FATAL_FAILURE(check(static_cast<unsigned>(seed), fuse));
+      ASSERT_NO_FATAL_FAILURE(check(static_cast<unsigned>(seed), fuse, GetParam()));
 }
 
 // A reduction of what another reduction gives for each of its positions; a mean that cancels.
-TEST(RandomGraphs, AgreeForSeedsThatOnceFailed) {
-  for (unsigned seed : {4183019738u, 2108925683u}) check(seed, true);
+TEST_P(RandomGraphs, AgreeForSeedsThatOnceFailed) {
+  for (unsigned seed : {4183019738u, 2108925683u}) check(seed, true, GetParam());
 }
 
-TEST(RandomGraphs, AgreeForAFreshSeed) {
+TEST_P(RandomGraphs, AgreeForAFreshSeed) {
   const unsigned seed = std::random_device{}();
   std::cout << "seed " << seed << "\n";
   for (unsigned i = 0; i < static_cast<unsigned>(graphs()) / 4; ++i)
-    for (bool fuse : {false, true}) ASSERT_NO_FATAL_FAILURE(check(seed + i, fuse));
+    for (bool fuse : {false, true}) ASSERT_NO_FATAL_FAILURE(check(seed + i, fuse, GetParam()));
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ TEST(Engine, ComputesWhatTheGraphSays) {
 }
 
 TEST(Engine, GivesTheSameWithoutFusionAndWithEveryMatmul) {
-  for (const char* matmul : {"", "own", "plain"}) {
+  for (const char* matmul : {"", "auto", "own", "plain"}) {
     BuildOptions options = for_rows({4});
     options.matmul = matmul;
     options.fuse = *matmul == '\0';

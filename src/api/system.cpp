@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/text.h"
+#include "device/cpu/dnnl_matmul.h"
 #include "device/cpu/isa.h"
 #include "device/cpu/pool.h"
 #include "tutti/tutti.h"
@@ -80,12 +81,14 @@ SystemFact library(std::string name, std::initializer_list<const char*> files, s
 }
 
 SystemFact onednn() {
-  bool compiled_in = false;
-  for (const OperatorInfo& op : operators())
-    for (const std::string& row : op.implementations) compiled_in = compiled_in || row == "onednn";
-  const std::string path = library_path({"libdnnl.so.3", "libdnnl.so.2", "libdnnl.so"});
-  if (compiled_in) return {"oneDNN", path + ", in use", ""};
-  return {"oneDNN", "not used: matrix products and convolutions run on tutti's own kernels", ""};
+  const std::string version = cpu::dnnl_version_text();
+  if (!version.empty()) {
+    const std::string path = library_path({"libdnnl.so.3", "libdnnl.so.2", "libdnnl.so"});
+    return {"oneDNN", join(version, ", ", path, ", for --matmul onednn"), ""};
+  }
+  return {"oneDNN", "not in this build: matrix products run on tutti's own kernels",
+          "only --matmul onednn needs it, nothing is slower without: "
+          "apt-get install libdnnl-dev and build again"};
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace tutti {
 /// How a network is compiled.
 struct CompileOptions {
   bool fuse = true;               ///< off: every operator is a step of its own
-  std::string matmul;             ///< implementation of matrix products: "", own, onednn, plain
+  std::string matmul;             ///< auto (also ""), own, onednn or plain matrix products
   int threads = 1;                ///< that the plan is tuned for; any number runs it
   std::vector<std::string> held;  ///< inputs that rarely change
 };
@@ -19,7 +19,8 @@ struct CompileOptions {
 /// Compiles function `run` of the program's graph for these symbol values.
 ///
 /// May add derived residents and their computation to the graph's function `init`; existing ones
-/// are shared with the plans made before. Throws what inference throws.
+/// are shared with the plans made before. Throws what inference throws, and unsupported for an
+/// implementation that this build lacks.
 Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOptions& options);
 
 /// Runs `init` for the derived residents that have no bytes yet. Throws not_found naming a weight

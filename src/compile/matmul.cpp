@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "compile/pass.h"
+#include "device/cpu/dnnl_matmul.h"
 #include "device/cpu/packed_matrix.h"
 #include "ops/concat.h"
 #include "ops/constant.h"
@@ -254,6 +255,16 @@ bool merge_matmuls(Compilation& c) { return c.options.fuse && Merger(c).run(); }
 
 bool absorb_epilogues(Compilation& c) { return c.options.fuse && Absorber(c.function).run(); }
 
+namespace {
+
+// oneDNN, where it is wanted, reads some weights only as they are.
+bool is_better_packed(const Compilation& c, const TensorType& weight, const FusedMatmul& op) {
+  return c.options.matmul != "onednn" || weight.dtype != DType::f32 ||
+         cpu::dnnl_reads_packed(cpu::current_isa(), weight.shape[0].value(), op.columns);
+}
+
+}  // namespace
+
 bool pack_weights(Compilation& c) {
   if (!c.options.fuse) return false;
   Function& f = c.function;
@@ -264,7 +275,8 @@ bool pack_weights(Compilation& c) {
   for (Node& node : old) {
     const auto* fused = node.op.as<FusedMatmul>();
     if (fused != nullptr && fused->packed.empty() && fixed[static_cast<size_t>(node.inputs[1])] &&
-        f.type(node.inputs[1]).rank() == 2 && elements(f.type(node.inputs[1]).shape).value() > 0) {
+        f.type(node.inputs[1]).rank() == 2 && elements(f.type(node.inputs[1]).shape).value() > 0 &&
+        is_better_packed(c, f.type(node.inputs[1]), *fused)) {
       FusedMatmul op = *fused;
       op.packed =
           to_string(cpu::PackedLayout::of(cpu::current_isa(), f.type(node.inputs[1]).dtype));

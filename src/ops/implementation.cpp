@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/implementation.h"
 
-#include "core/error.h"
-
 namespace tutti {
 namespace {
 
@@ -26,12 +24,13 @@ class PlainKernel final : public Kernel {
 
 std::pair<std::unique_ptr<Kernel>, std::string_view> prepare_kernel(const KernelSpec& spec,
                                                                     std::string_view name) {
-  for (const Implementation& row : implementations()) {
-    if (row.op != spec.op.name() || (!name.empty() && row.name != name)) continue;
-    if (auto kernel = row.prepare(spec)) return {std::move(kernel), row.name};
+  for (const bool any : {false, true}) {
+    if (name == "plain" || (!any && name.empty())) continue;
+    for (const Implementation& row : implementations()) {
+      if (row.op != spec.op.name() || (!any && row.name != name)) continue;
+      if (auto kernel = row.prepare(spec)) return {std::move(kernel), row.name};
+    }
   }
-  require(name.empty() || name == "plain", Errc::unsupported, spec.op.name(), ": implementation ",
-          name, " is absent or does not take these operands");
   return {std::make_unique<PlainKernel>(spec), "plain"};
 }
 

@@ -40,8 +40,8 @@ struct Implementation {
 /// its own cpu(), which is in no row.
 std::span<const Implementation> implementations();
 
-/// The implementation of that name ("" for the first that takes the spec), made ready, and its
-/// name. Throws unsupported when the named one is absent or does not take the spec.
+/// The implementation of that name, made ready, and its name; where that one is absent or does not
+/// take the spec, or the name is "", the first that takes it.
 std::pair<std::unique_ptr<Kernel>, std::string_view> prepare_kernel(const KernelSpec& spec,
                                                                     std::string_view name = {});
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "device/cpu/dnnl_matmul.h"
 #include "device/cpu/gemm.h"
 #include "ops/fused_matmul.h"
 #include "ops/matmul.h"
@@ -85,9 +86,12 @@ class Layouts {
   std::vector<Entry> all_;
 };
 
+// Product: cpu::Gemm or cpu::DnnlMatmul.
+template <class Product>
 class GemmKernel final : public Kernel {
  public:
-  GemmKernel(const cpu::GemmProblem& problem, int threads) : gemm_(problem, threads) {}
+  GemmKernel(Product product, const KernelSpec& spec)
+      : gemm_(std::move(product)), inputs_(spec.in.size()), outputs_(spec.out.size()) {}
 
   size_t workspace() const override { return gemm_.workspace_bytes(); }
 
@@ -97,13 +101,8 @@ class GemmKernel final : public Kernel {
     gemm_.run({inputs_[0], inputs_[1], outputs_.data(), inputs_.data()}, args.workspace, args.pool);
   }
 
-  void reserve(size_t inputs, size_t outputs) {
-    inputs_.resize(inputs);
-    outputs_.resize(outputs);
-  }
-
  private:
-  cpu::Gemm gemm_;
+  Product gemm_;
   std::vector<const void*> inputs_;
   std::vector<void*> outputs_;
 };
@@ -125,13 +124,14 @@ cpu::PostOp post_op(const EpilogueStep& step, const cpu::MatrixLayout& layout, D
   return {};
 }
 
-std::unique_ptr<Kernel> prepare(const FusedMatmul& op, const KernelSpec& spec) {
+// The operator on these operands as one product; nothing for types and batches it cannot be.
+std::optional<cpu::GemmProblem> problem_of(const FusedMatmul& op, const KernelSpec& spec) {
   const Tensor &a = spec.in[0], &b = spec.in[1];
   const bool packed = !op.packed.empty();
   for (const auto* side : {&spec.in, &spec.out})
     for (const Tensor& t : *side)
       if (!is_gemm_type(t.dtype) || (t.dtype == DType::f64) != (a.dtype == DType::f64))
-        return nullptr;
+        return std::nullopt;
   const Dims& shape = spec.out[0].shape;
   const int rank = shape.rank();
   Dims batch;
@@ -160,7 +160,7 @@ std::unique_ptr<Kernel> prepare(const FusedMatmul& op, const KernelSpec& spec) {
     }
   }
   layouts.merge();
-  if (!layouts.fits()) return nullptr;
+  if (!layouts.fits()) return std::nullopt;
 
   cpu::GemmProblem problem;
   problem.m = layouts.rows();
@@ -184,22 +184,49 @@ std::unique_ptr<Kernel> prepare(const FusedMatmul& op, const KernelSpec& spec) {
     }
     problem.outputs.push_back(std::move(output));
   }
-  auto kernel = std::make_unique<GemmKernel>(problem, spec.threads);
-  kernel->reserve(spec.in.size(), spec.out.size());
-  return kernel;
+  return problem;
+}
+
+std::unique_ptr<Kernel> own(const FusedMatmul& op, const KernelSpec& spec) {
+  const auto problem = problem_of(op, spec);
+  if (!problem) return nullptr;
+  return std::make_unique<GemmKernel<cpu::Gemm>>(cpu::Gemm(*problem, spec.threads), spec);
+}
+
+std::unique_ptr<Kernel> onednn(const FusedMatmul& op, const KernelSpec& spec) {
+  const auto problem = problem_of(op, spec);
+  if (!problem) return nullptr;
+  auto product = cpu::DnnlMatmul::prepare(*problem, spec.threads);
+  if (!product) return nullptr;
+  return std::make_unique<GemmKernel<cpu::DnnlMatmul>>(std::move(*product), spec);
+}
+
+// A product without columns apart; nothing when there is nothing to compute.
+std::optional<FusedMatmul> fused(const KernelSpec& spec) {
+  if (spec.out[0].elements() == 0) return std::nullopt;
+  FusedMatmul op{{spec.out[0].shape.back()}, {{}}, {}};
+  if (spec.in.size() > 2) op.epilogues[0].push_back({EpilogueStep::Kind::add, 2});
+  return op;
 }
 
 }  // namespace
 
 std::unique_ptr<Kernel> prepare_fused_matmul(const KernelSpec& spec) {
-  return prepare(*spec.op.as<FusedMatmul>(), spec);
+  return own(*spec.op.as<FusedMatmul>(), spec);
 }
 
 std::unique_ptr<Kernel> prepare_matmul(const KernelSpec& spec) {
-  if (spec.out[0].elements() == 0) return nullptr;
-  FusedMatmul op{{spec.out[0].shape.back()}, {{}}, {}};
-  if (spec.in.size() > 2) op.epilogues[0].push_back({EpilogueStep::Kind::add, 2});
-  return prepare(op, spec);
+  const auto op = fused(spec);
+  return op ? own(*op, spec) : nullptr;
+}
+
+std::unique_ptr<Kernel> prepare_fused_matmul_onednn(const KernelSpec& spec) {
+  return onednn(*spec.op.as<FusedMatmul>(), spec);
+}
+
+std::unique_ptr<Kernel> prepare_matmul_onednn(const KernelSpec& spec) {
+  const auto op = fused(spec);
+  return op ? onednn(*op, spec) : nullptr;
 }
 
 }  // namespace tutti

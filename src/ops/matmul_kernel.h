@@ -13,4 +13,9 @@ std::unique_ptr<Kernel> prepare_fused_matmul(const KernelSpec& spec);
 /// Matmul the same way.
 std::unique_ptr<Kernel> prepare_matmul(const KernelSpec& spec);
 
+/// Both by oneDNN, see device/cpu/dnnl_matmul.h. Null for what it does not take, and always in a
+/// build without it.
+std::unique_ptr<Kernel> prepare_fused_matmul_onednn(const KernelSpec& spec);
+std::unique_ptr<Kernel> prepare_matmul_onednn(const KernelSpec& spec);
+
 }  // namespace tutti

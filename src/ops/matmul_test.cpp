@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/matmul.h"
 
+#include <algorithm>
+#include <optional>
+
+#include "ops/implementation.h"
 #include "ops/ops_for_tests.h"
 
 namespace tutti {
@@ -27,38 +31,95 @@ Values product(const Tensor& a, const Tensor& b, const Dims& batch) {
   return y;
 }
 
-TEST(Matmul, EqualsTheSumsInDoubleForEveryTypeAndLayout) {
+// By each implementation; "plain" is the operator's own cpu().
+class MatmulBy : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const auto rows = implementations();
+    const bool built = std::any_of(rows.begin(), rows.end(), [](const Implementation& row) {
+      return row.op == Matmul::kName && row.name == GetParam();
+    });
+    if (!built && GetParam() != std::string_view("plain"))
+      GTEST_SKIP() << "this build has no " << GetParam();
+  }
+
+  void TearDown() override {
+    if (asked_ > 0 && taken_ == 0) GTEST_SKIP() << GetParam() << " takes none of these";
+  }
+
+  // The product, or nothing where the implementation does not take the operands.
+  std::optional<Tensor> run(const std::vector<Tensor>& in, int layout) {
+    if (GetParam() == std::string_view("plain")) return run_op(Matmul{}, in, layout)[0];
+    static cpu::Pool pool(3);
+    std::vector<TensorType> types;
+    for (const Tensor& t : in) types.push_back({t.dtype, to_shape(t.shape)});
+    const Op op = Matmul{};
+    const TensorType type = op.infer(types)[0];
+    const std::vector<Tensor> out = {
+        in_layout(Tensor::zeros(type.dtype, constant_dims(type.shape)), layout)};
+    const auto [kernel, name] = prepare_kernel({op, in, out, pool.threads()}, GetParam());
+    ++asked_;
+    if (name != GetParam()) return std::nullopt;
+    ++taken_;
+    const Tensor workspace = Tensor::zeros(DType::u8, {static_cast<int64_t>(kernel->workspace())});
+    kernel->run({in, out, workspace.data, pool});
+    return out[0];
+  }
+
+  // Like expect_in_all_layouts, and with all operands in one layout.
+  void expect(const std::vector<Tensor>& in, const Values& wanted, double tolerance = 0) {
+    for (int layout = 0; layout < kLayouts; ++layout) {
+      for (const bool alike : {true, false}) {
+        std::vector<Tensor> relaid;
+        for (size_t i = 0; i < in.size(); ++i)
+          relaid.push_back(
+              in_layout(in[i], (layout + (alike ? 0 : static_cast<int>(i))) % kLayouts));
+        SCOPED_TRACE(testing::Message() << "layout " << layout);
+        const auto found = run(relaid, layout);
+        if (found) expect_values(*found, wanted, tolerance);
+      }
+    }
+  }
+
+ private:
+  int asked_ = 0, taken_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(, MatmulBy, testing::Values("plain", "own", "onednn"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(MatmulBy, EqualsTheSumsInDoubleForEveryTypeAndLayout) {
   for (DType dtype : kAllDTypes) {
     if (dtype == DType::boolean || dtype == DType::i8 || dtype == DType::u8) continue;
     const Tensor a = random_tensor(dtype, {5, 7}, 1), b = random_tensor(dtype, {7, 3}, 2);
     SCOPED_TRACE(to_string(dtype));
-    expect_in_all_layouts(Matmul{}, {a, b}, product(a, b, {}), rounding_of(dtype));
+    expect({a, b}, product(a, b, {}), rounding_of(dtype));
   }
 }
 
-TEST(Matmul, HandlesExtentsBeyondOneTile) {
+TEST_P(MatmulBy, HandlesExtentsBeyondOneTile) {
   for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 300, 1}, {9, 65, 130}, {67, 1, 64}}) {
     const Tensor a = random_tensor(DType::f32, {m, k}, 3), b = random_tensor(DType::f32, {k, n}, 4);
-    expect_in_all_layouts(Matmul{}, {a, b}, product(a, b, {}), 1e-5);
+    expect({a, b}, product(a, b, {}), 1e-5);
   }
 }
 
-TEST(Matmul, SharesRowsOfManyBatchesAmongThreads) {
+TEST_P(MatmulBy, SharesRowsOfManyBatchesAmongThreads) {
   const Tensor a = random_tensor(DType::f32, {5, 7, 200}, 3);
   const Tensor b = random_tensor(DType::f32, {5, 200, 90}, 4);
-  expect_in_all_layouts(Matmul{}, {a, b}, product(a, b, {5}), 1e-5);
+  expect({a, b}, product(a, b, {5}), 1e-5);
 }
 
-TEST(Matmul, BroadcastsLeadingAxes) {
+TEST_P(MatmulBy, BroadcastsLeadingAxes) {
   const Tensor a = random_tensor(DType::f32, {2, 3, 4, 5}, 5),
                b = random_tensor(DType::f32, {3, 5, 6}, 6);
   EXPECT_EQ(run_op(Matmul{}, {a, b})[0].shape, Dims({2, 3, 4, 6}));
-  expect_in_all_layouts(Matmul{}, {a, b}, product(a, b, {2, 3}), 1e-5);
+  expect({a, b}, product(a, b, {2, 3}), 1e-5);
   const Tensor one = random_tensor(DType::f32, {1, 1, 4, 5}, 7);
-  expect_in_all_layouts(Matmul{}, {one, b}, product(one, b, {1, 3}), 1e-5);
+  expect({one, b}, product(one, b, {1, 3}), 1e-5);
 }
 
-TEST(Matmul, AddsWhatBroadcastsToTheResult) {
+TEST_P(MatmulBy, AddsWhatBroadcastsToTheResult) {
   const Tensor a = random_tensor(DType::f32, {2, 3, 4}, 8),
                b = random_tensor(DType::f32, {4, 5}, 9);
   const Values sums = product(a, b, {2});
@@ -74,19 +135,19 @@ TEST(Matmul, AddsWhatBroadcastsToTheResult) {
         at = at * static_cast<size_t>(c.shape[i]) + (c.shape[i] == 1 ? 0 : index[missing + i]);
       wanted[flat] += cs[at];
     }
-    expect_in_all_layouts(Matmul{}, {a, b, c}, wanted, 1e-5);
+    expect({a, b, c}, wanted, 1e-5);
   }
 }
 
-TEST(Matmul, RoundsOnceWithTheAddendIncluded) {
+TEST_P(MatmulBy, RoundsOnceWithTheAddendIncluded) {
   // 1 + 2^-9 is no bf16, and rounds to 1; adding 2^-9 first gives 1 + 2^-8, then 1 + 2^-7 with c.
   const Tensor a = tensor_of(DType::bf16, {1, 3}, {1, 1, 1});
   const Tensor b = tensor_of(DType::bf16, {3, 1}, {1, 0x1p-9, 0x1p-9});
-  expect_values(run_op(Matmul{}, {a, b, tensor_of(DType::bf16, {1}, {0x1p-8})})[0], {1 + 0x1p-7});
+  expect({a, b, tensor_of(DType::bf16, {1}, {0x1p-8})}, {1 + 0x1p-7});
   // 2048 + 1 is no f16.
   const Tensor p = tensor_of(DType::f16, {1, 2}, {2048, 1}),
                q = tensor_of(DType::f16, {2, 1}, {1, 1});
-  expect_values(run_op(Matmul{}, {p, q, tensor_of(DType::f16, {1}, {1})})[0], {2050});
+  expect({p, q, tensor_of(DType::f16, {1}, {1})}, {2050});
 }
 
 TEST(Matmul, WrapsIntegers) {
@@ -99,21 +160,20 @@ TEST(Matmul, WrapsIntegers) {
   expect_values(run_op(Matmul{}, {w, x})[0], {0x1p32 - 65536.0 * 32769});
 }
 
-TEST(Matmul, GivesTheAddendForAnEmptySum) {
+TEST_P(MatmulBy, GivesTheAddendForAnEmptySum) {
   const Tensor a = Tensor::zeros(DType::f32, {2, 0}), b = Tensor::zeros(DType::f32, {0, 3});
-  expect_values(run_op(Matmul{}, {a, b})[0], Values(6, 0));
-  expect_values(run_op(Matmul{}, {a, b, tensor_of(DType::f32, {3}, {1, 2, 3})})[0],
-                {1, 2, 3, 1, 2, 3});
+  expect({a, b}, Values(6, 0));
+  expect({a, b, tensor_of(DType::f32, {3}, {1, 2, 3})}, {1, 2, 3, 1, 2, 3});
   EXPECT_EQ(run_op(Matmul{},
                    {Tensor::zeros(DType::f32, {0, 2}), tensor_of(DType::f32, {2, 1}, {1, 2})})[0]
                 .shape,
             Dims({0, 1}));
 }
 
-TEST(Matmul, PropagatesNanAndInfinity) {
+TEST_P(MatmulBy, PropagatesNanAndInfinity) {
   const Tensor a = tensor_of(DType::f32, {2, 2}, {kNan, 0, kInf, 0});
   const Tensor b = tensor_of(DType::f32, {2, 2}, {1, 0, 0, 1});
-  expect_values(run_op(Matmul{}, {a, b})[0], {kNan, kNan, kInf, kNan});
+  expect({a, b}, {kNan, kNan, kInf, kNan});
 }
 
 TEST(Matmul, NamesTheOperandThatDoesNotFit) {

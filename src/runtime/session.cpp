@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "ops/implementation.h"
 
 namespace tutti::runtime {
@@ -125,6 +126,7 @@ void Session::make_residents() {
 
 void Session::make_runner(const Plan& plan, size_t& workspace_bytes) {
   auto runner = std::make_unique<Runner>(plan);
+  std::vector<std::string> replaced;
   auto make_ready = [&](const std::vector<Step>& steps, std::vector<ReadyStep>& ready) {
     ready.reserve(steps.size());
     for (const Step& step : steps) {
@@ -134,7 +136,10 @@ void Session::make_runner(const Plan& plan, size_t& workspace_bytes) {
         r.in.push_back(runner->tensor(operand, arena_, residents_));
       for (const Operand& operand : step.out)
         r.out.push_back(runner->tensor(operand, arena_, residents_));
-      r.kernel = prepare_kernel({step.op, r.in, r.out, pool_.threads()}, step.implementation).first;
+      auto [kernel, name] =
+          prepare_kernel({step.op, r.in, r.out, pool_.threads()}, step.implementation);
+      if (name != step.implementation) replaced.push_back(step.implementation);
+      r.kernel = std::move(kernel);
       workspace_bytes = std::max(workspace_bytes, r.kernel->workspace());
       for (size_t i = 0; i < r.in.size(); ++i) runner->add_patch(step.in[i], r.in[i]);
       for (size_t i = 0; i < r.out.size(); ++i) runner->add_patch(step.out[i], r.out[i]);
@@ -142,6 +147,9 @@ void Session::make_runner(const Plan& plan, size_t& workspace_bytes) {
   };
   make_ready(plan.prepare, runner->prepare);
   make_ready(plan.run, runner->run);
+  if (!replaced.empty())
+    log(LogLevel::warning, replaced.size(), " steps want an implementation (", replaced[0],
+        ") that does not take them on this machine; others take their place");
   runners_.push_back(std::move(runner));
 }
 

@@ -7,158 +7,47 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "device/cpu/gemm_reference_test.h"
-#include "device/cpu/packed_matrix.h"
+#include "device/cpu/gemm_fixture_test.h"
 
 namespace tutti::cpu {
 namespace {
 
-using Bytes = std::vector<unsigned char>;
-
-std::vector<Isa> isas() {
-  std::vector<Isa> all;
-  for (int i = 0; i < kIsaCount; ++i) {
-    if (is_supported(static_cast<Isa>(i))) all.push_back(static_cast<Isa>(i));
+// Each test runs with both.
+class Products : public testing::TestWithParam<Product> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == Product::onednn && dnnl_version_text().empty())
+      GTEST_SKIP() << "this build has no oneDNN";
   }
-  return all;
-}
 
-/// Elements a layout spans for the sizes of a problem.
-int64_t span_of(const MatrixLayout& layout, const BatchDims& batch, int64_t rows, int64_t columns) {
-  if (rows == 0 || columns == 0) return 1;
-  int64_t last = (rows - 1) * layout.row_stride + (columns - 1) * layout.col_stride;
-  for (size_t i = 0; i < kGemmBatchRank; ++i) {
-    last += std::max<int64_t>(batch[i] - 1, 0) * layout.batch_strides[i];
+  void TearDown() override {
+    if (asked_ > 0 && taken_ == 0) GTEST_SKIP() << "oneDNN takes none of these";
   }
-  return last + 1;
-}
 
-double tolerance(DType dtype, int64_t k) {
-  if (dtype == DType::bf16) return 1.0 / 128;
-  if (dtype == DType::f16) return 1.0 / 1024;
-  return dtype == DType::f64 ? 1e-13 : 1e-7 * static_cast<double>(20 + k);
-}
-
-/// The memory of a problem with random contents, the reference's outputs, and a run of Gemm.
-class Fixture {
- public:
-  explicit Fixture(const GemmProblem& problem, bool rough = false) : problem_(problem) {
-    a_ = reference::random_array(problem.a.dtype,
-                                 span_of(problem.a, problem.batch, problem.m, problem.k), 1, rough);
-    b_ = reference::random_array(problem.b.dtype,
-                                 span_of(problem.b, problem.batch, problem.k, problem.n), 2, rough);
-    for (const GemmOutput& output : problem.outputs) {
-      const int64_t size = span_of(output.layout, problem.batch, problem.m, output.columns);
-      wanted_.push_back(reference::random_array(output.layout.dtype, size, 3));
-      for (const PostOp& op : output.post_ops) {
-        if (op.kind != PostOp::Kind::add && op.kind != PostOp::Kind::multiply) continue;
-        const size_t at = static_cast<size_t>(op.operand);
-        if (operands_.size() <= at) operands_.resize(at + 1);
-        operands_[at] = reference::random_array(
-            op.layout.dtype, span_of(op.layout, problem.batch, problem.m, output.columns), 4 + at);
+  /// On every instruction set (oneDNN: on the best, by 1 and 3 threads), B as it is and packed.
+  void expect_right(const GemmProblem& problem) {
+    Fixture fixture(problem);
+    const bool own = GetParam() == Product::own;
+    for (Isa isa : own ? isas() : std::vector{best_isa()}) {
+      for (bool pack : {false, true}) {
+        for (int threads : {1, 3}) {
+          if (own && threads > 1) continue;
+          ++asked_;
+          taken_ += fixture.expect_right(GetParam(), isa, threads, pack);
+          if (HasFatalFailure()) return;
+        }
       }
     }
-    found_ = wanted_;
-    reference::multiply(problem, args(b_.data(), wanted_));
-  }
-
-  /// Runs the product and compares every byte outside and every number inside of the outputs.
-  void expect_right(Isa isa, int threads, bool pack) {
-    GemmProblem problem = problem_;
-    Bytes packed;
-    const void* b = b_.data();
-    if (pack) {
-      packed = pack_b(isa, problem);
-      b = packed.data();
-    }
-    run(problem, isa, threads, b);
-    for (size_t o = 0; o < found_.size(); ++o) {
-      const DType dtype = problem.outputs[o].layout.dtype;
-      const int64_t elements = static_cast<int64_t>(found_[o].size() / size_of(dtype));
-      for (int64_t i = 0; i < elements; ++i) {
-        const double found = reference::read(found_[o].data(), dtype, i);
-        const double wanted = reference::read(wanted_[o].data(), dtype, i);
-        const double limit = tolerance(dtype, problem.k) * std::max(1.0, std::fabs(wanted));
-        ASSERT_LE(std::fabs(found - wanted), limit)
-            << "output " << o << " element " << i << ": " << found << ", wanted " << wanted
-            << " (m " << problem.m << " n " << problem.n << " k " << problem.k << " on "
-            << to_string(isa) << (pack ? ", packed" : "") << ")";
-      }
-    }
-  }
-
-  const std::vector<Bytes>& found() const { return found_; }
-
-  void run(const GemmProblem& problem, Isa isa, int threads, const void* b) {
-    for (size_t o = 0; o < found_.size(); ++o) {
-      found_[o] = reference::random_array(
-          problem.outputs[o].layout.dtype,
-          static_cast<int64_t>(found_[o].size() / size_of(problem.outputs[o].layout.dtype)), 3);
-    }
-    const Gemm gemm(problem, threads, isa);
-    std::vector<float> workspace(gemm.workspace_bytes() / 4 + 16);
-    Pool pool(threads);
-    gemm.run(args(b, found_), workspace.data(), pool);
   }
 
  private:
-  Bytes pack_b(Isa isa, GemmProblem& problem) {
-    const PackedLayout layout = PackedLayout::of(isa, problem.b.dtype);
-    const MatrixLayout from = problem.b;
-    const int64_t each = layout.elements(problem.k, problem.n);
-    int64_t count = 1;
-    problem.b_packed = true;
-    for (size_t i = 0; i < kGemmBatchRank; ++i) {
-      problem.b.batch_strides[i] = from.batch_strides[i] == 0 ? 0 : count * each;
-      if (from.batch_strides[i] != 0) count *= problem.batch[i];
-    }
-    Bytes packed(static_cast<size_t>(count * each) * size_of(layout.dtype) + 1);
-    BatchDims index{};
-    for (index[0] = 0; index[0] < problem.batch[0]; ++index[0])
-      for (index[1] = 0; index[1] < problem.batch[1]; ++index[1])
-        for (index[2] = 0; index[2] < problem.batch[2]; ++index[2])
-          for (index[3] = 0; index[3] < problem.batch[3]; ++index[3]) {
-            int64_t source = 0;
-            int64_t target = 0;
-            for (size_t i = 0; i < kGemmBatchRank; ++i) {
-              source += index[i] * from.batch_strides[i];
-              target += index[i] * problem.b.batch_strides[i];
-            }
-            const auto size = static_cast<int64_t>(size_of(layout.dtype));
-            pack_matrix(layout, problem.k, problem.n, b_.data() + source * size, from,
-                        packed.data() + target * size);
-          }
-    return packed;
-  }
-
-  GemmArgs args(const void* b, std::vector<Bytes>& outputs) {
-    c_.clear();
-    pointers_.clear();
-    for (Bytes& output : outputs) c_.push_back(output.data());
-    for (Bytes& operand : operands_) pointers_.push_back(operand.data());
-    return {a_.data(), b, c_.data(), pointers_.data()};
-  }
-
-  GemmProblem problem_;
-  Bytes a_;
-  Bytes b_;
-  std::vector<Bytes> operands_;
-  std::vector<Bytes> wanted_;
-  std::vector<Bytes> found_;
-  std::vector<void*> c_;
-  std::vector<const void*> pointers_;
+  int asked_ = 0, taken_ = 0;
 };
 
-void expect_right(const GemmProblem& problem, bool also_packed = true) {
-  Fixture fixture(problem);
-  for (Isa isa : isas()) {
-    for (bool pack : {false, true}) {
-      if (pack && !also_packed) continue;
-      fixture.expect_right(isa, 1, pack);
-      if (testing::Test::HasFatalFailure()) return;
-    }
-  }
-}
+INSTANTIATE_TEST_SUITE_P(, Products, testing::Values(Product::own, Product::onednn),
+                         [](const auto& info) {
+                           return info.param == Product::own ? "own" : "onednn";
+                         });
 
 /// Contiguous f32 matrices and one output.
 GemmProblem plain(int64_t m, int64_t n, int64_t k) {
@@ -172,7 +61,7 @@ GemmProblem plain(int64_t m, int64_t n, int64_t k) {
   return problem;
 }
 
-TEST(Gemm, MultipliesOddSizes) {
+TEST_P(Products, MultipliesOddSizes) {
   for (int64_t m : {1, 2, 3, 7, 17, 33, 100}) {
     for (int64_t n : {1, 2, 3, 7, 17, 33, 100}) {
       for (int64_t k : {1, 3, 17, 100}) expect_right(plain(m, n, k));
@@ -180,13 +69,13 @@ TEST(Gemm, MultipliesOddSizes) {
   }
 }
 
-TEST(Gemm, MultipliesThroughBlocksOfK) {
+TEST_P(Products, MultipliesThroughBlocksOfK) {
   expect_right(plain(3, 40, 1700));
   expect_right(plain(30, 300, 1025));
   expect_right(plain(530, 33, 800));
 }
 
-TEST(Gemm, TakesStridedAndTransposedMatrices) {
+TEST_P(Products, TakesStridedAndTransposedMatrices) {
   for (int64_t m : {1, 5, 33}) {
     GemmProblem problem = plain(m, 39, 45);
     problem.a = {DType::f32, 1, m + 2, {}};
@@ -204,7 +93,7 @@ TEST(Gemm, TakesStridedAndTransposedMatrices) {
   }
 }
 
-TEST(Gemm, TakesEveryStorageType) {
+TEST_P(Products, TakesEveryStorageType) {
   const DType types[] = {DType::f32, DType::bf16, DType::f16};
   for (DType a : types) {
     for (DType b : types) {
@@ -224,7 +113,7 @@ TEST(Gemm, TakesEveryStorageType) {
   }
 }
 
-TEST(Gemm, MultipliesDoubles) {
+TEST_P(Products, MultipliesDoubles) {
   for (int64_t m : {1, 5, 33}) {
     GemmProblem problem = plain(m, 19, 37);
     problem.a = {DType::f64, 2, 2 * m, {}};
@@ -241,7 +130,7 @@ TEST(Gemm, MultipliesDoubles) {
   }
 }
 
-TEST(Gemm, BroadcastsAndStridesBatches) {
+TEST_P(Products, BroadcastsAndStridesBatches) {
   GemmProblem problem = plain(9, 35, 12);
   problem.batch = {2, 3, 1, 4};
   problem.a.batch_strides = {3 * 9 * 12, 9 * 12, 0, 0};
@@ -257,7 +146,7 @@ TEST(Gemm, BroadcastsAndStridesBatches) {
   expect_right(problem);
 }
 
-TEST(Gemm, FoldsBatchesOfRowsTheyContinue) {
+TEST_P(Products, FoldsBatchesOfRowsTheyContinue) {
   for (int64_t m : {1, 6}) {
     GemmProblem problem = plain(m, 35, 12);
     problem.batch = {1, 5, 1, 2};
@@ -271,7 +160,7 @@ TEST(Gemm, FoldsBatchesOfRowsTheyContinue) {
   }
 }
 
-TEST(Gemm, AppliesEveryPostOp) {
+TEST_P(Products, AppliesEveryPostOp) {
   const MatrixLayout per_column{DType::f32, 0, 1, {}};
   const MatrixLayout per_row{DType::f16, 1, 0, {}};
   for (int64_t m : {1, 4, 17}) {
@@ -307,7 +196,7 @@ TEST(Gemm, AppliesEveryPostOp) {
   }
 }
 
-TEST(Gemm, RoundsBetweenPostOps) {
+TEST_P(Products, RoundsBetweenPostOps) {
   for (DType dtype : {DType::bf16, DType::f16}) {
     GemmProblem problem = plain(7, 37, 2);
     // With k = 2 the product is exact, so rounding it has one right answer.
@@ -316,8 +205,8 @@ TEST(Gemm, RoundsBetweenPostOps) {
   }
 }
 
-TEST(Gemm, SplitsColumnsOverOutputs) {
-  for (int64_t m : {3, 20}) {
+TEST_P(Products, SplitsColumnsOverOutputs) {
+  for (int64_t m : {1, 3, 20}) {
     GemmProblem problem = plain(m, 0, 30);
     const int64_t columns[] = {64, 20, 0, 44, 1, 96};
     int operand = 0;
@@ -339,6 +228,11 @@ TEST(Gemm, SplitsColumnsOverOutputs) {
     problem.k = 900;
     problem.a = {DType::f32, 900, 1, {}};
     expect_right(problem);
+    problem = plain(m, 224, 48);
+    problem.outputs = {{64, {DType::f32, 64, 1, {}}, {PostOp::bias(0), PostOp::scale(0.5f)}},
+                       {96, {DType::f32, 96, 1, {}}, {PostOp::apply(Unary::silu)}},
+                       {64, {DType::f32, 64, 1, {}}, {PostOp::add(1, {DType::f32, 64, 1, {}})}}};
+    expect_right(problem);
   }
 }
 
@@ -358,7 +252,7 @@ TEST(Gemm, MayAddToItsOutputInPlace) {
   }
 }
 
-TEST(Gemm, TreatsAnEmptySumAsZeroAndEmptyOutputsAsNothing) {
+TEST_P(Products, TreatsAnEmptySumAsZeroAndEmptyOutputsAsNothing) {
   GemmProblem problem = plain(5, 40, 0);
   problem.outputs[0].post_ops = {PostOp::bias(0), PostOp::apply(Unary::sigmoid)};
   expect_right(problem);
@@ -377,12 +271,12 @@ TEST(Gemm, GivesTheSameBitsForAnyNumberOfThreads) {
         if (transposed) problem.b = {DType::f32, 1, k, {}};
         problem.outputs[0].post_ops = {PostOp::bias(0), PostOp::apply(Unary::gelu_erf)};
         Fixture fixture(problem, true);
-        fixture.expect_right(isa, 1, false);
+        fixture.expect_right(Product::own, isa, 1, false);
         const std::vector<Bytes> alone = fixture.found();
         for (int threads : {2, 4}) {
-          fixture.expect_right(isa, threads, false);
+          fixture.expect_right(Product::own, isa, threads, false);
           EXPECT_EQ(fixture.found(), alone) << threads << " threads";
-          fixture.expect_right(isa, threads, true);
+          fixture.expect_right(Product::own, isa, threads, true);
           EXPECT_EQ(fixture.found(), alone) << threads << " threads, packed";
         }
       }
@@ -408,6 +302,75 @@ TEST(Gemm, RefusesWhatItCannotDo) {
   const Gemm gemm(plain(2, 3, 4), 1);
   Pool pool(2);
   EXPECT_THROW(gemm.run({}, nullptr, pool), Error);
+}
+
+TEST(DnnlMatmul, TakesWhatModelsAreMadeOf) {
+  if (dnnl_version_text().empty()) GTEST_SKIP() << "this build has no oneDNN";
+  const MatrixLayout per_column{DType::f32, 0, 1, {}};
+  GemmProblem problem = plain(88, 384, 128);
+  problem.outputs[0].post_ops = {PostOp::bias(0), PostOp::apply(Unary::gelu_tanh),
+                                 PostOp::scale(0.5f), PostOp::multiply(1, per_column),
+                                 PostOp::add(2, problem.outputs[0].layout)};
+  EXPECT_TRUE(DnnlMatmul::prepare(problem, 2));
+  problem.outputs = {{128, {DType::f32, 128, 1, {}}, {PostOp::bias(0)}},
+                     {256, {DType::f32, 256, 1, {}}, {PostOp::apply(Unary::silu)}}};
+  EXPECT_TRUE(DnnlMatmul::prepare(problem, 2));
+  if (best_isa() == Isa::avx512) {
+    problem.b_packed = true;
+    EXPECT_TRUE(DnnlMatmul::prepare(problem, 2));
+    EXPECT_TRUE(dnnl_reads_packed(Isa::avx512, 128, {128, 256}));
+  }
+  EXPECT_FALSE(dnnl_reads_packed(Isa::avx512, 120, {128, 256}));
+  EXPECT_FALSE(dnnl_reads_packed(Isa::avx512, 128, {120, 264}));
+}
+
+TEST(DnnlMatmul, RefusesWhatItHasNot) {
+  const auto refused = [](GemmProblem problem, const std::vector<PostOp>& post_ops) {
+    problem.outputs[0].post_ops = post_ops;
+    return !DnnlMatmul::prepare(problem, 2);
+  };
+  EXPECT_TRUE(refused(plain(8, 32, 16), {PostOp::apply(Unary::sin)}));
+  EXPECT_TRUE(refused(plain(8, 32, 16), {PostOp::round(DType::bf16)}));
+  EXPECT_TRUE(refused(plain(8, 32, 16), {PostOp::bias(0, DType::bf16)}));
+  EXPECT_TRUE(refused(plain(8, 32, 0), {}));
+  GemmProblem problem = plain(8, 32, 16);
+  problem.a.dtype = DType::bf16;
+  EXPECT_TRUE(refused(problem, {}));
+}
+
+TEST(DnnlMatmul, AppliesFunctionsToSpecialNumbers) {
+  if (dnnl_version_text().empty()) GTEST_SKIP() << "this build has no oneDNN";
+  const std::vector<float> specials = {NAN, INFINITY, -INFINITY, 0,      -0.0f, 1e-40f, 88.5f, 89,
+                                       -88, -104,     1e30f,     -1e30f, 1,     -1,     20,    -20};
+  const auto n = static_cast<int64_t>(specials.size());
+  int taken = 0;
+  for (int f = 0; f < kUnaryCount; ++f) {
+    const Unary function = static_cast<Unary>(f);
+    GemmProblem problem = plain(2, n, 1);
+    problem.outputs[0].post_ops = {PostOp::apply(function)};
+    auto matmul = DnnlMatmul::prepare(problem, 1);
+    if (!matmul) continue;
+    ++taken;
+    const std::vector<float> a = {1, 1};
+    std::vector<float> found(static_cast<size_t>(2 * n));
+    void* c = found.data();
+    Pool pool(1);
+    alignas(64) char workspace[1 << 14];
+    ASSERT_LE(matmul->workspace_bytes(), sizeof(workspace));
+    matmul->run({a.data(), specials.data(), &c, nullptr}, workspace, pool);
+    for (size_t i = 0; i < found.size(); ++i) {
+      const double x = static_cast<double>(specials[i % specials.size()]);
+      const double y = static_cast<double>(found[i]), wanted = reference::unary(function, x);
+      SCOPED_TRACE(testing::Message() << to_string(function) << "(" << x << ")");
+      if (std::isnan(wanted))
+        EXPECT_TRUE(std::isnan(y)) << y;
+      else if (std::isinf(wanted))
+        EXPECT_EQ(y, wanted);
+      else
+        EXPECT_NEAR(y, wanted, kDnnlActivation * std::max(1.0, std::fabs(wanted)));
+    }
+  }
+  EXPECT_EQ(taken, 6);
 }
 
 }  // namespace
