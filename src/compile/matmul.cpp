@@ -12,6 +12,7 @@
 #include "ops/concat.h"
 #include "ops/constant.h"
 #include "ops/elementwise.h"
+#include "ops/fused_conv.h"
 #include "ops/fused_matmul.h"
 #include "ops/view_layout.h"
 
@@ -22,7 +23,8 @@ constexpr size_t kMaxSteps = 8;
 
 bool small(DType t) { return t == DType::bf16 || t == DType::f16; }
 
-// Values computed from weights and numbers of the program alone.
+}  // namespace
+
 std::vector<bool> fixed_values(const Compilation& c) {
   const Function& f = c.function;
   std::vector<bool> fixed(f.values.size());
@@ -38,6 +40,8 @@ std::vector<bool> fixed_values(const Compilation& c) {
   }
   return fixed;
 }
+
+namespace {
 
 // Products become fused ones; those of one input with different weights become one.
 class Merger {
@@ -125,7 +129,7 @@ class Merger {
   std::vector<bool> fixed_;
 };
 
-// Moves elementwise functions that follow a product into it.
+// Moves elementwise functions that follow a product or a convolution into it.
 class Absorber {
  public:
   explicit Absorber(Function& f) : f_(f), alive_(f.nodes.size(), true), uses_(f.use_counts()) {}
@@ -133,7 +137,8 @@ class Absorber {
   bool run() {
     bool changed = false;
     for (size_t n = 0; n < f_.nodes.size(); ++n) {
-      if (!alive_[n] || !f_.nodes[n].op.as<FusedMatmul>()) continue;
+      const Op& op = f_.nodes[n].op;
+      if (!alive_[n] || !(op.as<FusedMatmul>() || op.as<FusedConv>())) continue;
       for (size_t i = 0; i < f_.nodes[n].outputs.size(); ++i)
         for (size_t at = n; absorb(at, i);) changed = true;
     }
@@ -213,8 +218,8 @@ class Absorber {
     // With several outputs the product stays where it is: the operand must come before it.
     if (operand != kNone && node.outputs.size() > 1 && made_at(operand) >= static_cast<int64_t>(n))
       return false;
-    FusedMatmul op = *node.op.as<FusedMatmul>();
-    Epilogue& epilogue = op.epilogues[output];
+    std::vector<Epilogue> epilogues = epilogues_of(node.op);
+    Epilogue& epilogue = epilogues[output];
     if (epilogue.size() + 2 > kMaxSteps) return false;
     if (small(f_.type(id).dtype)) epilogue.push_back({EpilogueStep::Kind::round});
     if (operand != kNone) {
@@ -222,7 +227,7 @@ class Absorber {
       node.inputs.push_back(operand);
     }
     epilogue.push_back(*step);
-    node.op = std::move(op);
+    node.op = with_epilogues(node.op, std::move(epilogues));
     node.outputs[output] = f_.nodes[*user].outputs[0];
     alive_[*user] = false;
     if (node.outputs.size() == 1) {  // the product moves to where its last operand exists
@@ -233,6 +238,20 @@ class Absorber {
     }
     for (ValueId out : f_.nodes[n].outputs) f_.value(out).producer = static_cast<int32_t>(n);
     return true;
+  }
+
+  static const std::vector<Epilogue>& epilogues_of(const Op& op) {
+    const auto* matmul = op.as<FusedMatmul>();
+    return matmul ? matmul->epilogues : op.as<FusedConv>()->epilogues;
+  }
+
+  static Op with_epilogues(const Op& op, std::vector<Epilogue> epilogues) {
+    const auto change = [&](auto copy) {
+      copy.epilogues = std::move(epilogues);
+      return Op(std::move(copy));
+    };
+    const auto* matmul = op.as<FusedMatmul>();
+    return matmul ? change(*matmul) : change(*op.as<FusedConv>());
   }
 
   int64_t made_at(ValueId id) const { return f_.value(id).producer; }

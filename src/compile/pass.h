@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "compile/compile.h"
 
@@ -35,11 +36,16 @@ bool recognize_activations(Compilation& c);  // gelu and silu that are written o
 bool sink_reshapes(Compilation& c);     // elementwise functions come before reshapes of products
 bool share_heads(Compilation& c);       // attention reads repeated heads of k, v where they are
 bool merge_matmuls(Compilation& c);     // products of one input become one
+bool fuse_convs(Compilation& c);        // convolutions ready to take up what follows them
 bool absorb_epilogues(Compilation& c);  // elementwise functions after a product go into it
 bool pack_weights(Compilation& c);      // weights of products in the order they are read
-bool split_init(Compilation& c);        // what depends on weights alone moves to `init`
-bool decompose(Compilation& c);         // norms and softmax as elementwise functions and reductions
-bool fuse(Compilation& c);              // elementwise operators, views and reductions into regions
+bool pack_conv_weights(Compilation& c);  // and those of convolutions
+bool split_init(Compilation& c);         // what depends on weights alone moves to `init`
+bool decompose(Compilation& c);  // norms and softmax as elementwise functions and reductions
+bool fuse(Compilation& c);       // elementwise operators, views and reductions into regions
+
+/// By value: whether it is computed from weights and numbers of the program alone.
+std::vector<bool> fixed_values(const Compilation& c);
 
 /// Turns the function into steps on memory.
 Plan place(Compilation& c);

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "device/cpu/packed_matrix.h"
+#include "ops/fused_conv.h"
 #include "ops/fused_matmul.h"
 #include "ops/implementation.h"
 
@@ -57,12 +58,22 @@ std::vector<Tensor> layouts(const std::vector<Operand>& operands) {
 // The step reads a weight that changed.
 void update(Step& step, const Change& change) {
   Operand& weight = step.in[1];
-  FusedMatmul op = *step.op.as<FusedMatmul>();
-  op.packed = to_string(change.to);
-  step.op = std::move(op);
+  const auto renamed = [&](auto op) {
+    op.packed = to_string(change.to);
+    return Op(std::move(op));
+  };
+  const auto* matmul = step.op.as<FusedMatmul>();
+  step.op = matmul ? renamed(*matmul) : renamed(*step.op.as<FusedConv>());
   weight.shape = {change.to.elements(change.k, change.n)};
   weight.strides = {1};
   step.implementation = prepare_kernel({step.op, layouts(step.in), layouts(step.out)}).second;
+}
+
+bool reads_packed(const Step& step) {
+  const auto* matmul = step.op.as<FusedMatmul>();
+  const auto* conv = step.op.as<FusedConv>();
+  const bool packed = (matmul && !matmul->packed.empty()) || (conv && !conv->packed.empty());
+  return packed && step.in[1].place == Place::resident;
 }
 
 }  // namespace
@@ -94,8 +105,7 @@ bool repack_for(Program& program, cpu::Isa isa) {
   for (Plan& plan : program.plans)
     for (auto* steps : {&plan.prepare, &plan.run})
       for (Step& step : *steps) {
-        const auto* op = step.op.as<FusedMatmul>();
-        if (op == nullptr || op->packed.empty() || step.in[1].place != Place::resident) continue;
+        if (!reads_packed(step)) continue;
         const auto change = residents.find(step.in[1].index);
         if (change != residents.end()) update(step, change->second);
       }

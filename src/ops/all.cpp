@@ -6,6 +6,7 @@
 #include "ops/constant.h"
 #include "ops/conv.h"
 #include "ops/elementwise.h"
+#include "ops/fused_conv.h"
 #include "ops/fused_matmul.h"
 #include "ops/gather.h"
 #include "ops/matmul.h"
@@ -59,7 +60,9 @@ std::vector<OpDef> table() {
 
       // made by compilation
       op_def<FusedMatmul>(),
+      op_def<FusedConv>(),
       op_def<PackMatrix>(),
+      op_def<WinogradWeights>(),
       op_def<Region>(),
 
       // indices

@@ -3,12 +3,18 @@
 
 #include <memory>
 
+#include "device/cpu/conv.h"
+#include "ops/fused_conv.h"
 #include "ops/implementation.h"
 
 namespace tutti {
 
-/// Conv as matrix products of the weights with the windows of some output rows at a time. Null for
-/// transposed convolution, and for types that device/cpu/gemm.h does not take.
+/// Conv and FusedConv by device/cpu/conv.h. Null for types that it does not take, and for weights
+/// whose kernel is not dense.
 std::unique_ptr<Kernel> prepare_conv(const KernelSpec& spec);
+std::unique_ptr<Kernel> prepare_fused_conv(const KernelSpec& spec);
+
+/// Sizes of a convolution of x with weights of this shape to y; no layouts.
+cpu::ConvProblem conv_sizes(const Conv& op, const Dims& x, const Dims& w, const Dims& y);
 
 }  // namespace tutti

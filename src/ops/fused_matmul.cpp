@@ -7,46 +7,10 @@
 #include "core/strided.h"
 #include "device/cpu/packed_matrix.h"
 #include "ops/elementwise.h"
+#include "ops/loops.h"
 
 namespace tutti {
 namespace {
-
-std::string step_text(const EpilogueStep& step) {
-  switch (step.kind) {
-    case EpilogueStep::Kind::add:
-      return join("add ", step.operand);
-    case EpilogueStep::Kind::mul:
-      return join("mul ", step.operand);
-    case EpilogueStep::Kind::scale:
-      return join("scale ", step.factor);
-    case EpilogueStep::Kind::unary:
-      return std::string(to_string(step.unary));
-    case EpilogueStep::Kind::round:
-      return "round";
-  }
-  return {};
-}
-
-bool parse_step(std::string_view text, EpilogueStep& step) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  if (text == "round") {
-    step.kind = EpilogueStep::Kind::round;
-    return true;
-  }
-  if (text.starts_with("scale ")) {
-    step.kind = EpilogueStep::Kind::scale;
-    return parse_attribute(text.substr(6), step.factor);
-  }
-  if (text.starts_with("add ") || text.starts_with("mul ")) {
-    step.kind = text[0] == 'a' ? EpilogueStep::Kind::add : EpilogueStep::Kind::mul;
-    return parse_attribute(text.substr(4), step.operand);
-  }
-  const auto unary = cpu::parse_unary(text);
-  if (unary) step.unary = *unary;
-  step.kind = EpilogueStep::Kind::unary;
-  return unary.has_value();
-}
 
 cpu::PackedLayout layout_named(std::string_view name) {
   const auto layout = cpu::parse_packed_layout(name);
@@ -55,28 +19,6 @@ cpu::PackedLayout layout_named(std::string_view name) {
 }
 
 }  // namespace
-
-std::string attribute_text(const std::vector<Epilogue>& value) {
-  std::string text = "{";
-  for (size_t i = 0; i < value.size(); ++i) {
-    if (i > 0) text += " | ";
-    for (size_t k = 0; k < value[i].size(); ++k)
-      text += (k > 0 ? "; " : "") + step_text(value[i][k]);
-  }
-  return text + "}";
-}
-
-bool parse_attribute(std::string_view text, std::vector<Epilogue>& value) {
-  if (text.size() < 2 || text.front() != '{' || text.back() != '}') return false;
-  value.clear();
-  for (const std::string& one : split_text(text.substr(1, text.size() - 2), '|')) {
-    Epilogue& epilogue = value.emplace_back();
-    if (one.find_first_not_of(' ') == std::string::npos) continue;
-    for (const std::string& step : split_text(one, ';'))
-      if (!parse_step(step, epilogue.emplace_back())) return false;
-  }
-  return true;
-}
 
 std::vector<TensorType> FusedMatmul::infer(Types in) const {
   require_argument(in.size() >= 2, "fused_matmul: ", in.size(), " inputs; at least 2 are wanted");
@@ -107,14 +49,7 @@ std::vector<TensorType> FusedMatmul::infer(Types in) const {
     Shape shape = batch;
     shape.push_back(a.shape[a.shape.size() - 2]);
     shape.push_back(columns[i]);
-    for (const EpilogueStep& step : epilogues[i]) {
-      if (step.kind != EpilogueStep::Kind::add && step.kind != EpilogueStep::Kind::mul) continue;
-      require_argument(step.operand >= 2 && static_cast<size_t>(step.operand) < in.size(),
-                       "fused_matmul: epilogue names input ", step.operand, " of ", in.size());
-      const TensorType& operand = in[static_cast<size_t>(step.operand)];
-      require_argument(is_float(operand.dtype) && broadcast(shape, operand.shape) == shape,
-                       "fused_matmul: operand ", operand, " does not broadcast to ", shape);
-    }
+    check_epilogue(kName, epilogues[i], in, 2, shape);
     out.push_back({a.dtype, shape});
   }
   return out;
@@ -122,34 +57,11 @@ std::vector<TensorType> FusedMatmul::infer(Types in) const {
 
 namespace {
 
-// Strides of an operand broadcast to `shape`.
-Dims broadcast_strides(const Tensor& t, const Dims& shape) {
-  Dims strides = Dims::filled(shape.rank(), 0);
-  for (int axis = 0; axis < t.rank(); ++axis) {
-    const int to = shape.rank() - t.rank() + axis;
-    strides[to] = t.shape[axis] == 1 ? 0 : t.strides[axis];
-  }
-  return strides;
-}
-
-double element(const Tensor& t, int64_t offset) {
-  return with_dtype(t.dtype, [&](auto kind) {
-    return static_cast<double>(convert<double>(static_cast<decltype(kind)*>(t.data)[offset]));
-  });
-}
-
 void store(const Tensor& t, int64_t offset, double value) {
   with_dtype(t.dtype, [&](auto kind) {
     using T = decltype(kind);
     static_cast<T*>(t.data)[offset] = convert<T>(value);
   });
-}
-
-double apply(cpu::Unary f, double x) {
-  const auto v = static_cast<float>(x);
-  float y;
-  cpu::apply(cpu::Isa::portable, f, &v, &y, 1);
-  return y;
 }
 
 }  // namespace
@@ -178,36 +90,9 @@ void FusedMatmul::cpu(const KernelArgs& args) const {
     for_each_offset<3>(y.shape, {a_strides, b_strides, y.strides}, [&](const auto& at) {
       double value = 0;
       for (int64_t j = 0; j < k; ++j)
-        value += element(a, at[0] + j * a_step) *
-                 element(b, at[1] + first * b_strides[rank - 1] + j * b_step);
-      for (const EpilogueStep& step : epilogues[i]) {
-        int64_t offset = 0;
-        double operand = step.factor;
-        if (step.kind == EpilogueStep::Kind::add || step.kind == EpilogueStep::Kind::mul) {
-          const Tensor& t = args.in[static_cast<size_t>(step.operand)];
-          const Dims strides = broadcast_strides(t, y.shape);
-          for (int axis = 0; axis < rank; ++axis)
-            offset += index[static_cast<size_t>(axis)] * strides[axis];
-          operand = element(t, offset);
-        }
-        switch (step.kind) {
-          case EpilogueStep::Kind::add:
-            value += operand;
-            break;
-          case EpilogueStep::Kind::mul:
-          case EpilogueStep::Kind::scale:
-            value *= operand;
-            break;
-          case EpilogueStep::Kind::unary:
-            value = apply(step.unary, value);
-            break;
-          case EpilogueStep::Kind::round:
-            value = y.dtype == DType::bf16  ? static_cast<float>(bf16(static_cast<float>(value)))
-                    : y.dtype == DType::f16 ? static_cast<float>(f16(static_cast<float>(value)))
-                                            : value;
-        }
-      }
-      store(y, at[2], value);
+        value += read_element(a, at[0] + j * a_step) *
+                 read_element(b, at[1] + first * b_strides[rank - 1] + j * b_step);
+      store(y, at[2], apply_epilogue(epilogues[i], args.in, y, index, value));
       for (int axis = rank - 1; axis >= 0; --axis) {
         if (++index[static_cast<size_t>(axis)] < y.shape[axis]) break;
         index[static_cast<size_t>(axis)] = 0;

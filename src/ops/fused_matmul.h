@@ -4,19 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "device/cpu/unary.h"
 #include "ir/op.h"
+#include "ops/epilogue.h"
 
 namespace tutti {
-
-/// One step between a matrix product and what is stored.
-struct EpilogueStep {
-  enum class Kind : uint8_t { add, mul, scale, unary, round } kind = Kind::add;
-  int64_t operand = 0;  ///< input that is added or multiplied; broadcasts to the output
-  double factor = 1;    ///< of scale
-  cpu::Unary unary = cpu::Unary::relu;
-};
-using Epilogue = std::vector<EpilogueStep>;
 
 /// y_i = epilogue_i(a x b[.., columns of i]): one product, its columns given to one output after
 /// the other, each with steps of its own on the f32 sum.
@@ -54,9 +45,5 @@ struct PackMatrix {
   std::vector<TensorType> infer(Types in) const;
   void cpu(const KernelArgs& args) const;
 };
-
-// Text of epilogues: "{add 2; gelu_tanh; mul 3 | }".
-std::string attribute_text(const std::vector<Epilogue>& value);
-bool parse_attribute(std::string_view text, std::vector<Epilogue>& value);
 
 }  // namespace tutti

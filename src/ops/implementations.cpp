@@ -14,9 +14,13 @@ namespace {
 
 std::vector<Implementation> rows() {
   std::vector<Implementation> all = {
-      {"fused_matmul", "own", prepare_fused_matmul}, {"matmul", "own", prepare_matmul},
-      {"attention", "own", prepare_attention},       {"conv", "own", prepare_conv},
-      {"region", "vector", prepare_region},          {"cast", "vector", prepare_cast},
+      {"fused_matmul", "own", prepare_fused_matmul},
+      {"matmul", "own", prepare_matmul},
+      {"attention", "own", prepare_attention},
+      {"conv", "own", prepare_conv},
+      {"fused_conv", "own", prepare_fused_conv},
+      {"region", "vector", prepare_region},
+      {"cast", "vector", prepare_cast},
   };
   // After "own": in no measured shape was it clearly faster (bench/README.md).
   if (!cpu::dnnl_version_text().empty()) {

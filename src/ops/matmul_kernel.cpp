@@ -8,6 +8,7 @@
 #include "device/cpu/dnnl_matmul.h"
 #include "device/cpu/gemm.h"
 #include "ops/fused_matmul.h"
+#include "ops/loops.h"
 #include "ops/matmul.h"
 #include "ops/view_layout.h"
 
@@ -16,16 +17,6 @@ namespace {
 
 bool is_gemm_type(DType t) {
   return t == DType::f32 || t == DType::bf16 || t == DType::f16 || t == DType::f64;
-}
-
-// Strides of `t` broadcast to `shape`, right aligned.
-Dims spread_strides(const Tensor& t, const Dims& shape) {
-  Dims strides = Dims::filled(shape.rank(), 0);
-  for (int axis = 0; axis < t.rank(); ++axis) {
-    const int to = shape.rank() - t.rank() + axis;
-    if (to >= 0) strides[to] = t.shape[axis] == 1 ? 0 : t.strides[axis];
-  }
-  return strides;
 }
 
 // A matrix with its batch axes, seen as rows x columns: strides over [batch..., rows, columns].
@@ -107,23 +98,6 @@ class GemmKernel final : public Kernel {
   std::vector<void*> outputs_;
 };
 
-cpu::PostOp post_op(const EpilogueStep& step, const cpu::MatrixLayout& layout, DType dtype) {
-  const int operand = static_cast<int>(step.operand);
-  switch (step.kind) {
-    case EpilogueStep::Kind::add:
-      return cpu::PostOp::add(operand, layout);
-    case EpilogueStep::Kind::mul:
-      return cpu::PostOp::multiply(operand, layout);
-    case EpilogueStep::Kind::scale:
-      return cpu::PostOp::scale(static_cast<float>(step.factor));
-    case EpilogueStep::Kind::unary:
-      return cpu::PostOp::apply(step.unary);
-    case EpilogueStep::Kind::round:
-      return cpu::PostOp::round(dtype);
-  }
-  return {};
-}
-
 // The operator on these operands as one product; nothing for types and batches it cannot be.
 std::optional<cpu::GemmProblem> problem_of(const FusedMatmul& op, const KernelSpec& spec) {
   const Tensor &a = spec.in[0], &b = spec.in[1];
@@ -139,7 +113,7 @@ std::optional<cpu::GemmProblem> problem_of(const FusedMatmul& op, const KernelSp
   Layouts layouts(batch, shape[rank - 2]);
   // a and b are seen as matrices of the output's rank: their last two strides are their own.
   auto own_matrix = [&](const Tensor& t) {
-    Dims strides = spread_strides(t, shape);
+    Dims strides = broadcast_strides(t, shape);
     strides[rank - 2] = t.strides[t.rank() - 2];
     strides[rank - 1] = t.strides[t.rank() - 1];
     return strides;
@@ -151,11 +125,9 @@ std::optional<cpu::GemmProblem> problem_of(const FusedMatmul& op, const KernelSp
     layouts.add(spec.out[i].strides, true);
     types.push_back(spec.out[i].dtype);
     for (const EpilogueStep& step : op.epilogues[i]) {
-      const bool reads =
-          step.kind == EpilogueStep::Kind::add || step.kind == EpilogueStep::Kind::mul;
-      if (!reads) continue;
+      if (!step.reads()) continue;
       const Tensor& operand = spec.in[static_cast<size_t>(step.operand)];
-      layouts.add(spread_strides(operand, spec.out[i].shape), true);
+      layouts.add(broadcast_strides(operand, spec.out[i].shape), true);
       types.push_back(operand.dtype);
     }
   }
@@ -175,11 +147,9 @@ std::optional<cpu::GemmProblem> problem_of(const FusedMatmul& op, const KernelSp
     cpu::GemmOutput output{op.columns[i], layouts.layout(next, types[next]), {}};
     ++next;
     for (const EpilogueStep& step : op.epilogues[i]) {
-      const bool reads =
-          step.kind == EpilogueStep::Kind::add || step.kind == EpilogueStep::Kind::mul;
       const cpu::MatrixLayout layout =
-          reads ? layouts.layout(next, types[next]) : cpu::MatrixLayout{};
-      next += reads;
+          step.reads() ? layouts.layout(next, types[next]) : cpu::MatrixLayout{};
+      next += step.reads();
       output.post_ops.push_back(post_op(step, layout, a.dtype));
     }
     problem.outputs.push_back(std::move(output));

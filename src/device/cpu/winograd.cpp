@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <vector>
+
+#include "device/cpu/conv.h"
+#include "device/cpu/conv_plan.h"
+
+// Winograd, "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast algorithms for
+// convolutional neural networks", 2015: Y = A^T [(G g G^T) * (B^T d B)] A.
+namespace tutti::cpu {
+
+namespace {
+
+constexpr int64_t kLeastChannels = 16;
+constexpr int64_t kLeastTiles = 4;
+constexpr int64_t kTileFloats = 112 << 10;  // of the numbers of a block's tiles: part of the cache
+constexpr int64_t kFewTiles = 14;           // fewer would read weights for little work
+constexpr int64_t kMostBlock = 112;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Floats of a matrix whose neighbours, 16 of them, must not fall on the same sets of the cache.
+int64_t apart(int64_t floats) { return ceil_div(floats, 1024) * 1024 + 16; }
+
+}  // namespace
+
+bool winograd_pays(const ConvProblem& p) {
+  const bool plain = !p.transposed && p.groups == 1 && p.kernel == Spatial{1, 3, 3} &&
+                     p.stride == Spatial{1, 1, 1} && p.dilation == Spatial{1, 1, 1} &&
+                     p.in_size[0] == 1 && p.out_size[0] == 1 && p.padding[0] == 0;
+  if (!plain || p.in_channels < kLeastChannels || p.out_channels < kLeastChannels) return false;
+  const int64_t pixels = p.out_size[1] * p.out_size[2];
+  const int64_t tiles = ceil_div(p.out_size[1], 2) * ceil_div(p.out_size[2], 2);
+  return tiles >= kLeastTiles && tiles * 4 * 10 <= pixels * 17;
+}
+
+WinogradPlan plan_winograd(const ConvPlan& plan, Isa isa) {
+  const ConvProblem& p = plan.problem;
+  const int64_t width = gemm_kernels(isa).width, lanes = width / 2;
+  WinogradPlan w;
+  w.tile_rows = ceil_div(p.out_size[1], 2);
+  w.tile_columns = ceil_div(p.out_size[2], 2);
+  w.tile_stride = ceil_div(p.in_channels, lanes) * lanes + 16;
+  // Blocks as large as the cache allows, but enough of them for all threads; images too small for
+  // that share out their channels.
+  const int64_t share = ceil_div(p.images * w.tile_rows * w.tile_columns, plan.threads);
+  const int64_t most =
+      std::min(std::clamp(kTileFloats / (16 * w.tile_stride), kFewTiles * 2, kMostBlock),
+               std::max(share, kFewTiles));
+  w.column_blocks = std::max<int64_t>(1, ceil_div(w.tile_columns, most));
+  w.block_columns = std::max<int64_t>(1, ceil_div(w.tile_columns, w.column_blocks));
+  const int64_t rows = std::max<int64_t>(1, std::min(w.tile_rows, most / w.block_columns));
+  w.row_blocks = std::max<int64_t>(1, ceil_div(w.tile_rows, rows));
+  w.block_rows = std::max<int64_t>(1, ceil_div(w.tile_rows, w.row_blocks));
+  const int64_t blocks = std::max<int64_t>(1, p.images * w.row_blocks * w.column_blocks);
+  w.panel_tasks = std::min(ceil_div(p.out_channels, width), ceil_div(plan.threads, blocks));
+  const int64_t tiles = w.block_rows * w.block_columns;
+  w.number_stride = apart(tiles * w.tile_stride);
+  w.product_stride = apart(tiles * width);
+  w.line_stride = ceil_div(4 * tiles, 16) * 16 + 16;
+  w.window_floats =
+      static_cast<size_t>((2 * w.block_rows + 2) * (2 * w.block_columns + 2 + lanes) * lanes);
+  w.tile_floats = static_cast<size_t>(16 * w.number_stride);
+  w.product_floats = static_cast<size_t>(16 * w.product_stride);
+  w.pixel_floats = static_cast<size_t>((4 * tiles + lanes) * width);
+  w.line_floats = static_cast<size_t>(w.line_stride * width);
+  return w;
+}
+
+void winograd_weights(const void* weights, DType dtype, int64_t outputs, int64_t channels,
+                      float* matrix) {
+  std::vector<float> row(static_cast<size_t>(channels * 9));
+  const int64_t bytes = channels * 9 * static_cast<int64_t>(size_of(dtype));
+  for (int64_t o = 0; o < outputs; ++o) {
+    const char* from = static_cast<const char*>(weights) + o * bytes;
+    gemm_kernels(Isa::portable).widen(from, dtype, row.data(), channels * 9);
+    for (int64_t c = 0; c < channels; ++c) {
+      const float* g = row.data() + c * 9;
+      double half[4][3];  // G g
+      for (int j = 0; j < 3; ++j) {
+        const double a = g[j], b = g[3 + j], d = g[6 + j];
+        half[0][j] = a;
+        half[1][j] = (a + b + d) / 2;
+        half[2][j] = (a - b + d) / 2;
+        half[3][j] = d;
+      }
+      for (int i = 0; i < 4; ++i) {
+        const auto [a, b, d] = half[i];
+        const double whole[4] = {a, (a + b + d) / 2, (a - b + d) / 2, d};
+        for (int j = 0; j < 4; ++j)
+          matrix[((i * 4 + j) * channels + c) * outputs + o] = static_cast<float>(whole[j]);
+      }
+    }
+  }
+}
+
+void winograd_weights_back(const float* matrix, int64_t outputs, int64_t channels, float* weights) {
+  for (int64_t o = 0; o < outputs; ++o) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const auto number = [&](int i, int j) {
+        return static_cast<double>(matrix[((i * 4 + j) * channels + c) * outputs + o]);
+      };
+      double half[4][3];
+      for (int i = 0; i < 4; ++i) {
+        half[i][0] = number(i, 0);
+        half[i][1] = number(i, 1) - number(i, 2);
+        half[i][2] = number(i, 3);
+      }
+      float* g = weights + (o * channels + c) * 9;
+      for (int j = 0; j < 3; ++j) {
+        g[j] = static_cast<float>(half[0][j]);
+        g[3 + j] = static_cast<float>(half[1][j] - half[2][j]);
+        g[6 + j] = static_cast<float>(half[3][j]);
+      }
+    }
+  }
+}
+
+}  // namespace tutti::cpu
