@@ -396,5 +396,28 @@ TEST(Engine, ReportsProgressToTheEnd) {
   EXPECT_NE(text.find("plan 2 of 2"), std::string::npos);
 }
 
+// Of a part, so that rows begin at any address.
+TEST(Engine, ComputesOutputsThatNoCacheHolds) {
+  constexpr int64_t kRows = 1501, kColumns = 1503;
+  GraphBuilder graph;
+  const Expression x = graph.input("x", DType::f32, {kRows, kColumns});
+  const Expression y = relu(x) * x.constant_like(3) - x.constant_like(1);
+  graph.output("y", concat({x, y}, 1));
+  Session session = Engine::build(graph).session(2);
+  Tensor in = Tensor::zeros(DType::f32, {kRows, kColumns});
+  for (int64_t i = 0; i < in.elements(); ++i) in.as<float>()[i] = static_cast<float>(i % 977) - 400;
+  const Tensor out = session.run({{"x", in}}).at("y");
+  ASSERT_EQ(out.shape, (Dims{kRows, 2 * kColumns}));
+  int64_t wrong = 0;
+  for (int64_t r = 0; r < kRows; ++r) {
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const float value = in.as<float>()[r * kColumns + c];
+      const float* row = out.as<float>() + r * 2 * kColumns;
+      wrong += row[c] != value || row[kColumns + c] != std::max(value, 0.0f) * 3 - 1;
+    }
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
 }  // namespace
 }  // namespace tutti

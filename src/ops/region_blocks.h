@@ -97,15 +97,23 @@ struct Cutter {
   int64_t range_of(const Dims& space, int64_t piece) const {
     return axis == end ? 1 : std::min(range, space[axis] - piece % ranges * range);
   }
-  /// The offset of a piece's first position under these strides.
-  int64_t offset(const Dims& space, const Dims& strides, int64_t piece) const {
-    if (axis == end) return 0;
-    int64_t sum = piece % ranges * range * strides[axis];
+  /// Where piece `piece` begins: positions on the axes from `first` to the cut one.
+  Dims position(const Dims& space, int64_t piece) const {
+    if (axis == end) return {};
+    Dims at = Dims::filled(axis - first + 1, 0);
+    if (piece == 0) return at;
+    at[axis - first] = piece % ranges * range;
     int64_t rest = piece / ranges;
-    for (int k = axis - 1; k >= first; --k) {
-      sum += rest % space[k] * strides[k];
+    for (int k = axis - 1; k >= first && rest > 0; --k) {
+      at[k - first] = rest % space[k];
       rest /= space[k];
     }
+    return at;
+  }
+  /// The offset of a position under these strides.
+  int64_t offset(const Dims& position, const Dims& strides) const {
+    int64_t sum = 0;
+    for (int k = 0; k < position.rank(); ++k) sum += position[k] * strides[first + k];
     return sum;
   }
 

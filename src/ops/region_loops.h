@@ -36,6 +36,7 @@ struct RegionLoops {
   RegionSpread (*spread)(Lane lane);
   RegionMove (*load)(DType dtype);   ///< from memory into a register
   RegionMove (*store)(DType dtype);  ///< from a register into memory; x is the register
+  RegionMove stream;                 ///< a store of f32 past the caches
 };
 
 const RegionLoops& region_loops(cpu::Isa isa);

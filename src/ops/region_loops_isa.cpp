@@ -228,6 +228,18 @@ void store_f32(void* y, const void* x, const BoxRows& rows) {
            });
 }
 
+void stream_f32(void* y, const void* x, const BoxRows& rows) {
+  if (rows.stride != 1) return store_loop<float, float>(y, x, rows);
+  each_row(static_cast<const float*>(x), static_cast<float*>(y), rows,
+           [&](const float* in, float* out) {
+             int64_t i = 0;
+             for (; i < rows.n && reinterpret_cast<uintptr_t>(out + i) % 64 != 0; ++i)
+               out[i] = in[i];
+             for (; i + kLanes <= rows.n; i += kLanes) stream(out + i, load(in + i));
+             for (; i < rows.n; ++i) out[i] = in[i];
+           });
+}
+
 template <class T>
 void load_small(void* y, const void* x, const BoxRows& rows) {
   const int64_t n = rows.n, stride = rows.stride;
@@ -302,7 +314,7 @@ RegionMove find_move(DType dtype) {
 }  // namespace
 
 extern const RegionLoops kRegionLoops;
-const RegionLoops kRegionLoops = {find_compute, find_convert,    find_round,      find_reduce,
-                                  find_spread,  find_move<true>, find_move<false>};
+const RegionLoops kRegionLoops = {find_compute, find_convert,    find_round,       find_reduce,
+                                  find_spread,  find_move<true>, find_move<false>, stream_f32};
 
 }  // namespace tutti::cpu::TUTTI_ISA

@@ -6,8 +6,12 @@
 namespace tutti {
 namespace {
 
-constexpr int64_t kBlockElements = 2048;  // of a register: some of them fit the first cache
+constexpr int64_t kBlockElements = 1024;  // of a register: some of them fit the first cache
 constexpr int64_t kMaxLanes = 16384;      // longer rows are taken in chunks
+
+constexpr size_t kStreamedBytes = 8 << 20;  // outputs that no cache keeps go past the caches
+
+bool streams(const Tensor& out) { return out.dtype == DType::f32 && out.bytes() >= kStreamedBytes; }
 
 int64_t align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -75,6 +79,8 @@ RegionProgram::Operation& RegionProgram::add(Operation o) {
     target.level = std::max(target.level, o.level + (o.kind == Kind::reduce));
     target.invariant = invariant;
   }
+  if (o.kind == Kind::load || o.kind == Kind::store)
+    accesses_.push_back(static_cast<int32_t>(operations_.size()));
   operations_.push_back(std::move(o));
   return operations_.back();
 }
@@ -85,7 +91,7 @@ void RegionProgram::set_access(Operation& o, const RegionInstruction& i) {
   o.operand = i.operand + (store ? static_cast<int32_t>(in_.size()) : 0);
   o.access = region_access(i, part_, t.strides);
   o.element_bytes = static_cast<int64_t>(size_of(t.dtype));
-  o.move = store ? loops_.store(t.dtype) : loops_.load(t.dtype);
+  o.move = !store ? loops_.load(t.dtype) : streams(t) ? loops_.stream : loops_.store(t.dtype);
   supported_ = supported_ && o.move != nullptr;
   for (int short_block = 0; short_block < 2; ++short_block) {
     for (int short_chunk = 0; short_chunk < 2; ++short_chunk) {
@@ -262,6 +268,7 @@ void RegionProgram::store_directly() {
     const Tensor& out = out_[static_cast<size_t>(o.operand) - in_.size()];
     if (!lies_as_in_register(out.dtype) || r.memory >= 0 || r.invariant) continue;
     if (!o.boxes[0][0].contiguous() || !o.boxes[1][0].contiguous()) continue;
+    if (streams(out)) continue;
     r.memory = static_cast<int32_t>(n);
     std::erase(chunk_phases_[0], static_cast<int32_t>(n));
   }
@@ -273,7 +280,7 @@ int64_t RegionProgram::register_bytes(const Register& r) const {
 
 // Registers whose use has ended give their bytes to later ones; with several phases none does.
 void RegionProgram::allocate() {
-  bytes_ = align(static_cast<int64_t>(registers_.size() * sizeof(char*)));
+  bytes_ = align(static_cast<int64_t>(operations_.size() * sizeof(char*)));
   std::vector<size_t> last(registers_.size(), 0);
   for (size_t n = 0; n < operations_.size(); ++n)
     for (int32_t reg :

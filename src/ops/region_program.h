@@ -82,6 +82,7 @@ class RegionProgram {
   int64_t register_bytes(const Register& r) const;
 
   void run_block(Block& block) const;
+  void locate(Block& block) const;
   void execute(const Operation& o, const Block& block) const;
   char* at(int32_t reg, const Block& block) const;
   void write_index(const Operation& o, const Block& block) const;
@@ -95,6 +96,7 @@ class RegionProgram {
   int64_t lanes_ = 1;
   Cutter rows_, chunks_;
   std::vector<Operation> operations_;
+  std::vector<int32_t> accesses_;  // operations that load or store
   std::vector<Register> registers_;
   std::vector<int32_t> result_;  // register of each instruction
   std::vector<int32_t> spread_;  // by register: its elements for all lanes

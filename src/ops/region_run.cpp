@@ -6,13 +6,14 @@ namespace tutti {
 // Positions and sizes of the block and chunk at hand.
 struct RegionProgram::Block {
   const KernelArgs& args;
-  char* workspace;
+  char* workspace;  // begins with a table: by operation, where its access begins
   int64_t block = 0, chunk = 0;
   int64_t rows = 0, lanes = 0;
   bool short_block = false, short_chunk = false;
   int64_t invariant_rows = 0;  // for which invariants were computed in this task
   bool compute_invariants = true;
 
+  char*& start(size_t operation) const { return reinterpret_cast<char**>(workspace)[operation]; }
   char* operand(int32_t index) const {
     const auto i = static_cast<size_t>(index);
     return (i < args.in.size() ? args.in[i] : args.out[i - args.in.size()]).as<char>();
@@ -34,24 +35,34 @@ void RegionProgram::run(const KernelArgs& args, char* workspace, int64_t begin, 
 void RegionProgram::run_block(Block& block) const {
   for (size_t phase = 0; phase < chunk_phases_.size(); ++phase) {
     block.chunk = 0;
+    locate(block);
     for (int32_t n : row_phases_[phase]) execute(operations_[static_cast<size_t>(n)], block);
     for (; block.chunk < chunks_.pieces; ++block.chunk) {
       const int64_t range = chunks_.range_of(part_.space, block.chunk);
       block.lanes = range * chunks_.inner;
       block.short_chunk = range != chunks_.range;
+      if (block.chunk > 0) locate(block);
       for (int32_t n : chunk_phases_[phase]) execute(operations_[static_cast<size_t>(n)], block);
     }
   }
 }
 
+// Notes where the accesses of the block and chunk begin.
+void RegionProgram::locate(Block& block) const {
+  const Dims row = rows_.position(part_.space, block.block);
+  const Dims lane = chunks_.position(part_.space, block.chunk);
+  for (int32_t n : accesses_) {
+    const Operation& o = operations_[static_cast<size_t>(n)];
+    const Dims& strides = o.access.strides;
+    const int64_t offset =
+        o.access.offset + rows_.offset(row, strides) + chunks_.offset(lane, strides);
+    block.start(static_cast<size_t>(n)) = block.operand(o.operand) + offset * o.element_bytes;
+  }
+}
+
 char* RegionProgram::at(int32_t reg, const Block& block) const {
   const Register& r = registers_[static_cast<size_t>(reg)];
-  if (r.memory < 0) return block.workspace + r.offset;
-  const Operation& o = operations_[static_cast<size_t>(r.memory)];
-  const int64_t offset = o.access.offset +
-                         rows_.offset(part_.space, o.access.strides, block.block) +
-                         chunks_.offset(part_.space, o.access.strides, block.chunk);
-  return block.operand(o.operand) + offset * o.element_bytes;
+  return r.memory < 0 ? block.workspace + r.offset : block.start(static_cast<size_t>(r.memory));
 }
 
 void RegionProgram::execute(const Operation& o, const Block& block) const {
@@ -64,10 +75,7 @@ void RegionProgram::execute(const Operation& o, const Block& block) const {
       const int32_t own = registers_[static_cast<size_t>(reg)].memory;
       if (own >= 0 && &operations_[static_cast<size_t>(own)] == &o) return;
       char* registers = at(reg, block);
-      const int64_t start =
-          o.access.offset + rows_.offset(part_.space, o.access.strides, block.block) +
-          (o.row ? 0 : chunks_.offset(part_.space, o.access.strides, block.chunk));
-      char* memory = block.operand(o.operand) + start * o.element_bytes;
+      char* memory = block.start(static_cast<size_t>(&o - operations_.data()));
       const int64_t lane = lane_bytes(registers_[static_cast<size_t>(reg)].lane);
       for_each_rows(o.boxes[block.short_block][block.short_chunk],
                     [&](int64_t element, int64_t offset, const BoxRows& rows) {
@@ -100,8 +108,9 @@ void RegionProgram::execute(const Operation& o, const Block& block) const {
 void RegionProgram::write_index(const Operation& o, const Block& block) const {
   auto* out = reinterpret_cast<int64_t*>(at(o.target, block));
   const Dims& strides = o.access.strides;
-  const int64_t start = o.access.offset + rows_.offset(part_.space, strides, block.block) +
-                        (o.row ? 0 : chunks_.offset(part_.space, strides, block.chunk));
+  const int64_t start =
+      o.access.offset + rows_.offset(rows_.position(part_.space, block.block), strides) +
+      (o.row ? 0 : chunks_.offset(chunks_.position(part_.space, block.chunk), strides));
   Dims shape, steps;
   auto cover = [&](const Cutter& cut, int64_t positions) {
     for (int k = cut.axis; k < cut.end; ++k) {

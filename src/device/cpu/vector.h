@@ -39,6 +39,17 @@ template <class V>
   return v;
 }
 
+/// Writes past the caches; `to` is aligned to kVectorBytes.
+[[gnu::always_inline]] inline void stream(float* to, VecF v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(to, __builtin_bit_cast(__m512, v));
+#elif defined(__F16C__)
+  _mm256_stream_ps(to, __builtin_bit_cast(__m256, v));
+#else
+  std::memcpy(to, &v, sizeof(v));
+#endif
+}
+
 /// 16-bit lanes as 32-bit lanes; GCC 12 by itself converts AVX-512 vectors in halves.
 [[gnu::always_inline]] inline VecU widen(VecH half) {
 #if defined(__AVX512F__)
