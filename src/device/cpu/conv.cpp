@@ -120,7 +120,7 @@ MatrixLayout matrix_of(const ConvPlan& plan, const ConvPart& part, const ImageLa
 /// A 1 x 1 convolution whose input is a matrix as it lies.
 bool is_pointwise(const ConvPart& part) {
   const ConvSource& source = part.source;
-  return source.folded && source.taps.size() == 1 && source.grid == source.in_size &&
+  return source.taps.size() == 1 && source.grid == source.in_size &&
          source.taps[0].offset == Spatial{} && source.in_step == Spatial{1, 1, 1} &&
          folds(source.input, source.grid, {1, 1, 1});
 }
@@ -131,13 +131,9 @@ GemmProblem matrix_problem(const ConvPlan& plan, const ConvPart& part) {
   const bool depthwise = plan.way == ConvPlan::Way::depthwise;
   GemmProblem gemm;
   gemm.m = depthwise ? plan.problem.out_channels : plan.out_group();
-  gemm.n = source.folded ? volume(source.grid) : source.grid[2];
+  gemm.n = volume(source.grid);
   gemm.k = static_cast<int64_t>(source.taps.size()) * source.channels;
   gemm.batch = {plan.problem.images, depthwise ? 1 : plan.problem.groups, 1, 1};
-  if (!source.folded) {
-    gemm.batch[2] = source.grid[0];
-    gemm.batch[3] = source.grid[1];
-  }
   GemmOutput output{gemm.n, matrix_of(plan, part, plan.problem.output), {}};
   for (const ConvPostOp& op : plan.problem.post_ops) {
     output.post_ops.push_back(op.op);
@@ -165,6 +161,7 @@ void prepare_part(const ConvPlan& plan, ConvPart& part, Isa isa) {
     const bool lines = input.spatial_strides[2] * from.in_step[2] == 1;
     source = {nullptr, conv_kernels(isa).copy_windows, lines ? 16.0 : 48.0};
   }
+  if (!from.folded) source.finish = conv_kernels(isa).finish_lines;
   if (transposed) source.copy_a = conv_kernels(isa).copy_weights;
   part.recipe = prepare_gemm(gemm, plan.threads, isa, source);
 }
@@ -188,8 +185,11 @@ void run_part(const ConvPlan& plan, const ConvPart& part, const GemmArgs& gemm, 
   float* scratch = static_cast<float*>(workspace);
   const GemmRun run{part.recipe, gemm, scratch};
   if (plan.way == ConvPlan::Way::depthwise) {
-    pool.parallel(plan.problem.images * part.source.grid[0] * part.source.grid[1],
-                  [&](int64_t line, int) { kernels.run_depthwise(run, part.source, line); });
+    const DepthwisePlan& d = plan.depthwise;
+    pool.parallel(plan.problem.images * plan.problem.out_channels * d.blocks, [&](int64_t task,
+                                                                                  int thread) {
+      kernels.run_depthwise(run, plan, task, scratch + static_cast<size_t>(thread) * d.floats());
+    });
     return;
   }
   const WinogradPlan& w = plan.winograd;
@@ -225,7 +225,9 @@ Conv::Conv(const ConvProblem& problem, int threads, Isa isa) : plan_(std::make_u
     prepare_part(plan, part, isa);
     part.recipe.source = &part.source;
   }
-  if (problem.winograd) plan.winograd = plan_winograd(plan, isa);
+  if (plan.way == ConvPlan::Way::winograd) plan.winograd = plan_winograd(plan, isa);
+  if (plan.way == ConvPlan::Way::depthwise && !plan.parts.empty())
+    plan.depthwise = plan_depthwise(plan, isa);
 }
 
 Conv::~Conv() = default;
@@ -233,9 +235,11 @@ Conv::Conv(Conv&&) noexcept = default;
 Conv& Conv::operator=(Conv&&) noexcept = default;
 
 size_t Conv::workspace_bytes() const {
-  if (plan_->way == ConvPlan::Way::depthwise) return 0;
+  const size_t threads = static_cast<size_t>(plan_->threads);
+  if (plan_->way == ConvPlan::Way::depthwise)
+    return plan_->depthwise.floats() * sizeof(float) * threads;
   if (plan_->way == ConvPlan::Way::winograd)
-    return plan_->winograd.floats() * sizeof(float) * static_cast<size_t>(plan_->threads);
+    return plan_->winograd.floats() * sizeof(float) * threads;
   size_t bytes = 0;
   for (const ConvPart& part : plan_->parts) bytes = std::max(bytes, scratch_bytes(part.recipe));
   return bytes;

@@ -18,7 +18,7 @@ template <class F>
   f(float{});
 }
 
-/// Adjacent pixels of one line, at most kWidth.
+/// Adjacent pixels of one line.
 struct PixelRun {
   Spatial at;
   int first;  ///< its column of the panel

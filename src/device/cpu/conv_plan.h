@@ -29,8 +29,8 @@ struct ConvSource {
   std::vector<ConvTap> taps;
   int64_t channels = 0;  ///< of the input in one group
   int64_t outputs = 0;   ///< of one group
-  /// Whether all of the grid is one range of pixels; else batch indices 2 and 3 are depth and
-  /// height, and pixels those of one line.
+  /// Whether the pixels of the output lie at one distance from each other; else its batch strides 2
+  /// and 3 are those of depth and height, and tiles are stored line by line.
   bool folded = true;
   DType weight_dtype = DType::f32;
   std::array<int64_t, 2> weight_strides{};  ///< by output channel, by input channel
@@ -63,6 +63,19 @@ struct WinogradPlan {
   }
 };
 
+/// How a convolution of single channels works: line by line, each made of lines of the input, of
+/// which every stride-th pixel is copied beside the other (a phase), zeros around. Scratch memory
+/// of one thread, in floats: phases [phases][line_floats], sums of the lines of a task.
+struct DepthwisePlan {
+  int64_t first_offset = 0;  ///< of the taps along a line, the least
+  int64_t phases = 1;
+  int64_t line_floats = 0;
+  int64_t lines = 1;   ///< of a task
+  int64_t blocks = 1;  ///< tasks of a channel
+  size_t sum_floats = 0;
+  size_t floats() const { return static_cast<size_t>(phases * line_floats) + sum_floats; }
+};
+
 struct ConvPlan {
   enum class Way { product, depthwise, winograd };
 
@@ -71,6 +84,7 @@ struct ConvPlan {
   int threads = 1;
   std::vector<ConvPart> parts;
   WinogradPlan winograd;
+  DepthwisePlan depthwise;
 
   int64_t in_group() const { return problem.in_channels / problem.groups; }
   int64_t out_group() const { return problem.out_channels / problem.groups; }
@@ -80,12 +94,15 @@ struct ConvPlan {
 struct ConvKernels {
   CopyA copy_weights;  ///< of a transposed convolution
   CopyB copy_windows;
-  /// One line of pixels of one image, all channels.
-  void (*run_depthwise)(const GemmRun& run, const ConvSource& source, int64_t line);
+  FinishTile finish_lines;  ///< of an output that is not folded
+  void (*run_depthwise)(const GemmRun& run, const ConvPlan& plan, int64_t task, float* scratch);
   void (*run_winograd)(const GemmRun& run, const ConvPlan& plan, int64_t task, float* scratch);
 };
 
 const ConvKernels& conv_kernels(Isa isa);
+
+/// Decides everything about Way::depthwise, whose parts are made.
+DepthwisePlan plan_depthwise(const ConvPlan& plan, Isa isa);
 
 /// Decides everything about Way::winograd.
 WinogradPlan plan_winograd(const ConvPlan& plan, Isa isa);

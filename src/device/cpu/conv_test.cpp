@@ -155,6 +155,7 @@ void expect_right(const ConvProblem& p, bool rough = true) {
   std::vector<Bytes> operands(kMaxPostOps);
   std::vector<const void*> pointers(kMaxPostOps);
   for (const ConvPostOp& step : p.post_ops) {
+    if (step.op.kind != PostOp::Kind::add && step.op.kind != PostOp::Kind::multiply) continue;
     const size_t at = static_cast<size_t>(step.op.operand);
     operands[at] = reference::random_array(
         step.operand.dtype, span_of(step.operand, p.images, p.out_channels, p.out_size),
@@ -255,6 +256,24 @@ TEST(CpuConv, ComputesTransposed) {
   // Pixels that no tap reaches.
   expect_right(
       transposed(1, 5, 6, {1, 4, 4}, {1, 1, 2}, {1, 3, 3}, {0, 0, 0}, {1, 1, 1}, {0, -2, -1}));
+}
+
+TEST(CpuConv, StoresLinesWithGaps) {
+  for (const bool transposed : {false, true}) {
+    ConvProblem p = make_problem(2, 2, 6, 20, {2, 7, 9}, {2, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1},
+                                 {0, 1, 1}, transposed);
+    p.output.spatial_strides[1] += 3;
+    p.output.spatial_strides[0] = (p.out_size[1] + 1) * p.output.spatial_strides[1];
+    p.output.channel_stride = p.out_size[0] * p.output.spatial_strides[0];
+    p.output.image_stride = 20 * p.output.channel_stride;
+    p.post_ops = {bias(0), {PostOp::add(1, {}), {DType::f32, 0, 0, p.output.spatial_strides}}};
+    expect_right(p);
+    if (transposed) continue;
+    p.groups = p.in_channels;
+    p.out_channels = 18;
+    p.weight_strides = {18, 18};
+    expect_right(p);
+  }
 }
 
 TEST(CpuConv, ComputesWinograd) {

@@ -157,7 +157,7 @@ PanelJob start_panel(const Task& task, const Block& block, const Panels& panels,
                 batch_offset(task.index, op.layout.batch_strides);
   }
   if (output.post_ops.size() == (job.bias_is_added ? 1 : 0) && c.dtype == DType::f32 &&
-      c.col_stride == 1) {
+      c.col_stride == 1 && recipe.finish == nullptr) {
     job.to_buffer = false;
     tile.out = static_cast<float*>(task.run.args.c[o]) + block.row_begin * c.row_stride + first +
                batch_offset(task.index, c.batch_strides);
@@ -191,6 +191,7 @@ void run_panel(const Task& task, const Block& block, const PanelJob& job, Tile t
                const Tiles& tiles) {
   const bool interleaved = task.recipe.interleave;
   const bool fetch_c = task.recipe.fetch_c && !job.to_buffer;
+  const FinishTile finish_tile = task.recipe.finish ? task.recipe.finish : finish;
   alignas(64) float buffer[kTileFloats + kLanes];
   if (job.to_buffer) {
     tile.out = buffer;
@@ -202,8 +203,8 @@ void run_panel(const Task& task, const Block& block, const PanelJob& job, Tile t
     if (fetch_c) fetch_output(tile, rows);
     job.kernels[rows - 1](tile);
     if (job.to_buffer) {
-      finish(task.run, task.index, buffer, job.width, row, rows, job.column, job.columns,
-             job.bias_is_added);
+      finish_tile(task.run, task.index, buffer, job.width, row, rows, job.column, job.columns,
+                  job.bias_is_added);
     } else {
       tile.out += rows * tile.out_stride;
     }

@@ -229,7 +229,7 @@ void describe_outputs(GemmRecipe& recipe) {
                       output.post_ops[0].layout.dtype == DType::f32 &&
                       output.post_ops[0].layout.row_stride == 0 &&
                       output.post_ops[0].layout.col_stride == 1;
-    recipe.kernel_adds_bias.push_back(bias);
+    recipe.kernel_adds_bias.push_back(bias && recipe.finish == nullptr);
   }
 }
 
@@ -279,7 +279,7 @@ GemmRecipe prepare_gemm(const GemmProblem& given, int threads, Isa isa, const Ge
   check(given, threads);
   require(is_supported(isa), Errc::unsupported, "this machine does not run ", to_string(isa));
   const GemmKernels& kernels = gemm_kernels(isa);
-  const bool made = source.copy_a != nullptr || source.copy_b != nullptr;
+  const bool made = source.copy_a || source.copy_b || source.finish;
   GemmRecipe recipe;
   recipe.problem = given;
   if (!made) fold_batch(recipe.problem);
@@ -294,6 +294,7 @@ GemmRecipe prepare_gemm(const GemmProblem& given, int threads, Isa isa, const Ge
       std::accumulate(problem.batch.begin(), problem.batch.end(), int64_t{1}, std::multiplies<>());
   recipe.panels = (problem.n + recipe.width - 1) / recipe.width;
   if (problem.m == 0 || problem.n == 0) recipe.batches = 0;
+  recipe.finish = source.finish;
   describe_outputs(recipe);
   choose_sources(recipe, kernels, source);
   if (f64) {

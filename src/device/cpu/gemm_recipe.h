@@ -33,12 +33,18 @@ using CopyA = void (*)(const GemmRun& run, const BatchDims& index, const void* a
 using CopyB = void (*)(const GemmRun& run, const BatchDims& index, const void* b, int64_t panel,
                        int64_t k0, int64_t k, float* to);
 
+/// Applies post-ops to a tile and stores it, see finish in gemm_kernel.h.
+using FinishTile = void (*)(const GemmRun& run, const BatchDims& index, float* x, int64_t x_stride,
+                            int64_t row, int rows, int64_t column, int columns, bool bias_is_added);
+
 /// A or B made while it is read, rather than lying in memory. Costs are in cycles or so: of an
-/// element of A, and of a row of a panel of B.
+/// element of A, and of a row of a panel of B. finish: for outputs whose columns have no one
+/// stride.
 struct GemmSource {
   CopyA copy_a = nullptr;
   CopyB copy_b = nullptr;
   double cost = 0;
+  FinishTile finish = nullptr;
 };
 
 struct GemmRecipe {
@@ -47,8 +53,9 @@ struct GemmRecipe {
   const void* source = nullptr;  ///< what copy_a or copy_b of a convolution read
   CopyA copy_a = nullptr;        ///< null: kernels read A itself
   CopyB copy_b = nullptr;
-  double a_cost = 0.125;  ///< cycles or so to copy an element of A
-  double b_cost = 6;      ///< and a row of a panel of B
+  FinishTile finish = nullptr;  ///< null: the one of gemm_kernel.h
+  double a_cost = 0.125;        ///< cycles or so to copy an element of A
+  double b_cost = 6;            ///< and a row of a panel of B
   BSource b_source = BSource::packed;
   Isa isa = Isa::portable;
   int threads = 1;

@@ -16,6 +16,7 @@ constexpr int64_t kLeastTiles = 4;
 constexpr int64_t kTileFloats = 112 << 10;  // of the numbers of a block's tiles: part of the cache
 constexpr int64_t kFewTiles = 14;           // fewer would read weights for little work
 constexpr int64_t kMostBlock = 112;
+constexpr int64_t kWideBlock = 32;  // columns of tiles
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -47,9 +48,12 @@ WinogradPlan plan_winograd(const ConvPlan& plan, Isa isa) {
   const int64_t most =
       std::min(std::clamp(kTileFloats / (16 * w.tile_stride), kFewTiles * 2, kMostBlock),
                std::max(share, kFewTiles));
-  w.column_blocks = std::max<int64_t>(1, ceil_div(w.tile_columns, most));
+  // Square blocks read the fewest pixels twice, but lines of a whole image are stored together.
+  const int64_t columns = w.tile_columns <= kWideBlock ? w.tile_columns : kWideBlock / 2;
+  w.column_blocks = std::max<int64_t>(1, ceil_div(w.tile_columns, std::max<int64_t>(columns, 1)));
   w.block_columns = std::max<int64_t>(1, ceil_div(w.tile_columns, w.column_blocks));
-  const int64_t rows = std::max<int64_t>(1, std::min(w.tile_rows, most / w.block_columns));
+  const int64_t rows = std::clamp<int64_t>((most + w.block_columns / 2) / w.block_columns, 1,
+                                           std::max<int64_t>(w.tile_rows, 1));
   w.row_blocks = std::max<int64_t>(1, ceil_div(w.tile_rows, rows));
   w.block_rows = std::max<int64_t>(1, ceil_div(w.tile_rows, w.row_blocks));
   const int64_t blocks = std::max<int64_t>(1, p.images * w.row_blocks * w.column_blocks);
