@@ -80,6 +80,8 @@ class Decomposer {
   }
 
   ValueId softmax(const Node& node, const Softmax& op) {
+    // The maximum of nothing has no value.
+    if (elements(f_.type(node.inputs[0]).shape) == Dim(0)) return kNone;
     const ValueId x = wide(node.inputs[0]);
     const ValueId shifted = apply(Elementwise::sub, x, reduce("max", x, {op.axis}));
     const ValueId e = apply(Elementwise::exp, shifted);

@@ -9,7 +9,7 @@
 namespace tutti {
 
 // Storage types of 8 and 16 bits. Each converts to f32 exactly and from f32 by rounding to the
-// nearest, ties to even; f8_e4m3 has no infinity: what is too large becomes NaN.
+// nearest, ties to even; f8_e4m3 has no infinity: what is too large becomes the largest number.
 
 namespace detail {
 
@@ -26,7 +26,7 @@ constexpr uint32_t pack_float(float value) {
   const uint32_t sign = (bits >> 31) << (kExponent + kMantissa);
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return sign | kNan;
-  if (magnitude == 0x7f800000u) return sign | (kHasInf ? kInf : kNan);
+  if (magnitude == 0x7f800000u) return sign | (kHasInf ? kInf : kMax);
   const int exponent = std::max(static_cast<int>(magnitude >> 23), 1) - 127 + kBias;
   uint32_t mantissa = (magnitude & 0x7fffffu) | (magnitude >= 0x800000u ? 0x800000u : 0u);
   int shift = 23 - kMantissa;
@@ -38,7 +38,7 @@ constexpr uint32_t pack_float(float value) {
   if (rest > half || (rest == half && (rounded & 1u))) ++rounded;
   const uint32_t packed =
       exponent <= 0 ? rounded : (static_cast<uint32_t>(exponent - 1) << kMantissa) + rounded;
-  if (packed > kMax) return sign | (kHasInf ? kInf : kNan);
+  if (packed > kMax) return sign | (kHasInf ? kInf : kMax);
   return sign | packed;
 }
 

@@ -49,11 +49,14 @@ TEST(SmallFloat, TiesRoundToEven) {
   EXPECT_EQ(static_cast<float>(f16(2051.0f)), 2052.0f);
 }
 
-TEST(SmallFloat, TooLargeBecomesInfinityOrNan) {
+TEST(SmallFloat, TooLargeBecomesInfinityOrTheLargestNumber) {
   EXPECT_TRUE(std::isinf(static_cast<float>(f16(65520.0f))));
   EXPECT_EQ(static_cast<float>(f16(65519.0f)), 65504.0f);
-  EXPECT_TRUE(std::isnan(static_cast<float>(f8_e4m3(1000.0f))));
   EXPECT_EQ(static_cast<float>(f8_e4m3(464.0f)), 448.0f);
+  EXPECT_EQ(static_cast<float>(f8_e4m3(1000.0f)), 448.0f);
+  EXPECT_EQ(static_cast<float>(f8_e4m3(-INFINITY)), -448.0f);
+  EXPECT_TRUE(std::isnan(static_cast<float>(f8_e4m3(NAN))));
+  EXPECT_TRUE(std::isinf(static_cast<float>(f8_e5m2(65000.0f))));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace tutti::pt2 {
 const Dim& Number::as_dim() const {
   require_argument(kind != Kind::real, "a float stands where an integer is wanted");
   require(is_known, Errc::unsupported, "a condition on symbolic extents has no value");
+  require(value == kNone, Errc::unsupported, "an extent or index that depends on values");
   return integer;
 }
 

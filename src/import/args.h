@@ -18,7 +18,7 @@ struct Number {
   Kind kind = Kind::integer;
   Dim integer = 1;        ///< of an integer; 0 or 1 of a boolean; a symbolic factor of a float
   double real = 0;        ///< of a float
-  ValueId value = kNone;  ///< f64 without extents: a float that only the graph can compute
+  ValueId value = kNone;  ///< f64 without extents: what only the graph can compute
   bool is_known = true;   ///< false for a boolean that depends on symbols
 
   static Number of_bool(bool value) { return {Kind::boolean, value ? 1 : 0}; }
@@ -26,8 +26,8 @@ struct Number {
   static Number of_real(double value, Dim factor = 1) {
     return {Kind::real, std::move(factor), value};
   }
-  static Number of_value(ValueId value) {
-    Number number = of_real(0);
+  static Number of_value(ValueId value, Kind kind = Kind::real) {
+    Number number{kind};
     number.value = value;
     return number;
   }

@@ -24,6 +24,7 @@ Typed typed(const Lowering& l, const Operand& x) {
 }
 
 ValueId number_value(Lowering& l, const Number& number, DType dtype) {
+  if (number.value != kNone) return l.e.cast(number.value, dtype);
   require(number.is_known, Errc::unsupported, "a condition on symbolic extents has no value");
   if (number.kind != Number::Kind::real) return l.e.integer(number.integer, dtype);
   if (number.is_constant()) return l.e.scalar(number.as_real(), dtype);
@@ -144,7 +145,7 @@ ValueId float_value(Lowering& l, const Number& number) {
   if (number.is_constant()) return l.e.scalar(number.as_real(), DType::f64);
   const ValueId whole = l.e.integer(number.integer, DType::f64);
   if (number.kind != Number::Kind::real || number.real == 1) return whole;
-  return l.e.binary(Elementwise::mul, whole, number.real);
+  return l.e.with_number(Elementwise::mul, whole, number.real);
 }
 
 bool is_small(DType dtype) { return is_float(dtype) && size_of(dtype) < size_of(DType::f32); }
@@ -197,6 +198,12 @@ ValueId power(Lowering& l, const Operand& x, const Operand& exponent) {
     if (number == -1 && is_float(type)) return l.e.unary(Elementwise::reciprocal, base);
   }
   return l.e.binary(Elementwise::pow, base, convert(l, exponent, type));
+}
+
+ValueId bound_in(Lowering& l, const Operand& bound, DType dtype) {
+  const bool is_below = dtype == DType::u8 && bound.number && bound.number->is_constant() &&
+                        bound.number->as_real() < 0;
+  return convert(l, is_below ? Operand(Number::of_dim(0)) : bound, dtype);
 }
 
 ValueId to_boolean(Lowering& l, ValueId x) { return l.e.cast(x, DType::boolean); }

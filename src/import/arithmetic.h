@@ -39,6 +39,9 @@ ValueId compare(Lowering& l, Elementwise fn, const Operand& a, const Operand& b)
 /// x to the power of a number or tensor.
 ValueId power(Lowering& l, const Operand& x, const Operand& exponent);
 
+/// As convert, but a constant below what an unsigned type holds becomes 0 instead of wrapping.
+ValueId bound_in(Lowering& l, const Operand& bound, DType dtype);
+
 /// Boolean: x is not zero.
 ValueId to_boolean(Lowering& l, ValueId x);
 

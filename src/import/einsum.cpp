@@ -33,16 +33,40 @@ std::string spread(std::string_view term, size_t hidden) {
   return out + std::string(term.substr(dots + 3));
 }
 
-Labeled label(const Emitter& e, std::string_view term, ValueId value) {
+// A letter that stands twice names a diagonal: every (n + 1)th element of both axes as one.
+void take_diagonals(Emitter& e, Labeled& x) {
+  for (size_t i = 0; i < x.labels.size(); ++i) {
+    const char letter = x.labels[i];
+    const size_t again = x.labels.find(letter, i + 1);
+    if (again == x.labels.npos) continue;
+    std::vector<int64_t> order;
+    std::string labels;
+    Shape shape;
+    for (size_t k = 0; k < x.labels.size(); ++k) {
+      if (k == i || k == again) continue;
+      order.push_back(static_cast<int64_t>(k));
+      labels += x.labels[k];
+      shape.push_back(e.extent(x.value, static_cast<int64_t>(k)));
+    }
+    const auto axis = static_cast<int64_t>(order.size());
+    order.insert(order.end(), {static_cast<int64_t>(i), static_cast<int64_t>(again)});
+    const int64_t n = e.extent(x.value, order.back()).value();
+    require_argument(e.extent(x.value, static_cast<int64_t>(i)) == Dim(n),
+                     "einsum: the diagonal of ", e.type(x.value), " along ", letter);
+    shape.push_back(n * n);
+    x = {e.slice(e.reshape(e.permute(x.value, order), shape), axis, 0, n, n + 1), labels + letter};
+    i = static_cast<size_t>(-1);
+  }
+}
+
+Labeled label(Emitter& e, std::string_view term, ValueId value) {
   const auto rank = static_cast<size_t>(e.rank(value));
   const bool has_dots = term.find("...") != term.npos;
   const size_t letters = term.size() - (has_dots ? 3 : 0);
   require_argument(has_dots ? letters <= rank : letters == rank, "einsum: term '", term,
                    "' for an operand of ", rank, " axes");
   Labeled operand{value, spread(term, rank - letters)};
-  for (size_t i = 0; i < operand.labels.size(); ++i)
-    require(operand.labels.find(operand.labels[i], i + 1) == operand.labels.npos, Errc::unsupported,
-            "einsum: '", term, "' has a letter twice; a diagonal is not supported");
+  take_diagonals(e, operand);
   return operand;
 }
 

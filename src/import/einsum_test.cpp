@@ -68,6 +68,13 @@ TEST(Einsum, MultipliesThreeOperandsInTurn) {
             (Values{1 * 3 * 1 + 1 * 4 * 2 + 2 * 3 * 3 + 2 * 4 * 4}));
 }
 
+TEST(Einsum, TakesTheDiagonalOfALetterThatStandsTwice) {
+  const Tensor a = tensor_of(DType::f32, {2, 3, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+  std::string shape;
+  EXPECT_EQ(run_einsum("iji->ij", {a}, &shape), (Values{1, 3, 5, 8, 10, 12}));
+  EXPECT_EQ(run_einsum("iji->j", {a}, &shape), (Values{9, 13, 17}));
+}
+
 TEST(Einsum, RefusesEquationsThatDoNotFit) {
   const Tensor a = tensor_of(DType::f32, {2, 2}, {1, 2, 3, 4});
   std::string shape;

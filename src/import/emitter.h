@@ -59,9 +59,11 @@ class Emitter {
   ValueId stack(const std::vector<ValueId>& parts, int64_t axis);
 
   ValueId unary(Elementwise fn, ValueId x) { return op(ElementwiseOp{fn}, {x}); }
+  template <class T>
+  ValueId binary(Elementwise fn, ValueId a, T b) = delete;  // with_number
   ValueId binary(Elementwise fn, ValueId a, ValueId b) { return op(ElementwiseOp{fn}, {a, b}); }
   /// fn(x, number)
-  ValueId binary(Elementwise fn, ValueId x, double number) {
+  ValueId with_number(Elementwise fn, ValueId x, double number) {
     return binary(fn, x, scalar(number, dtype(x)));
   }
   ValueId choose(ValueId condition, ValueId yes, ValueId no) {

@@ -22,10 +22,12 @@ ValueId activate(Lowering& l, ValueId x, F&& f) {
 ValueId times(Lowering& l, ValueId x, ValueId y) { return l.e.binary(Fn::mul, x, y); }
 
 ValueId clamp(Lowering& l, ValueId x, double low, double high) {
-  return l.e.binary(Fn::minimum, l.e.binary(Fn::maximum, x, low), high);
+  return l.e.with_number(Fn::minimum, l.e.with_number(Fn::maximum, x, low), high);
 }
 
-ValueId above(Lowering& l, ValueId x, double bound) { return l.e.binary(Fn::greater, x, bound); }
+ValueId above(Lowering& l, ValueId x, double bound) {
+  return l.e.with_number(Fn::greater, x, bound);
+}
 
 Results gelu(Lowering& l, const Args& a) {
   const std::string& kind = a.text("approximate");
@@ -37,25 +39,29 @@ Results gelu(Lowering& l, const Args& a) {
 Results relu6(Lowering& l, const Args& a) { return clamp(l, a.value("self"), 0, 6); }
 
 Results hardtanh(Lowering& l, const Args& a) {
-  return clamp(l, a.value("self"), a.real("min_val"), a.real("max_val"));
+  const ValueId x = a.value("self");
+  const auto bound = [&](std::string_view name) {
+    return bound_in(l, a.number(name), l.e.dtype(x));
+  };
+  return l.e.binary(Fn::minimum, l.e.binary(Fn::maximum, x, bound("min_val")), bound("max_val"));
 }
 
 Results hardsigmoid(Lowering& l, const Args& a) {
   return activate(l, a.value("self"), [&](ValueId x) {
-    return l.e.binary(Fn::div, clamp(l, l.e.binary(Fn::add, x, 3), 0, 6), 6);
+    return l.e.with_number(Fn::div, clamp(l, l.e.with_number(Fn::add, x, 3), 0, 6), 6);
   });
 }
 
 Results hardswish(Lowering& l, const Args& a) {
   return activate(l, a.value("self"), [&](ValueId x) {
-    const ValueId gate = clamp(l, l.e.binary(Fn::add, x, 3), 0, 6);
-    return l.e.binary(Fn::div, times(l, x, gate), 6);
+    const ValueId gate = clamp(l, l.e.with_number(Fn::add, x, 3), 0, 6);
+    return l.e.with_number(Fn::div, times(l, x, gate), 6);
   });
 }
 
 Results leaky_relu(Lowering& l, const Args& a) {
   return activate(l, a.value("self"), [&](ValueId x) {
-    const ValueId leaked = l.e.binary(Fn::mul, x, a.real("negative_slope"));
+    const ValueId leaked = l.e.with_number(Fn::mul, x, a.real("negative_slope"));
     return l.e.choose(above(l, x, 0), x, leaked);
   });
 }
@@ -76,9 +82,9 @@ Results prelu(Lowering& l, const Args& a) {
 
 ValueId elu_of(Lowering& l, ValueId x, double alpha, double scale, double input_scale) {
   return activate(l, x, [&](ValueId wide) {
-    const ValueId grown = l.e.unary(Fn::expm1, l.e.binary(Fn::mul, wide, input_scale));
-    return l.e.choose(above(l, wide, 0), l.e.binary(Fn::mul, wide, scale),
-                      l.e.binary(Fn::mul, grown, alpha * scale));
+    const ValueId grown = l.e.unary(Fn::expm1, l.e.with_number(Fn::mul, wide, input_scale));
+    return l.e.choose(above(l, wide, 0), l.e.with_number(Fn::mul, wide, scale),
+                      l.e.with_number(Fn::mul, grown, alpha * scale));
   });
 }
 
@@ -100,9 +106,9 @@ Results celu(Lowering& l, const Args& a) {
 Results softplus(Lowering& l, const Args& a) {
   const double beta = a.real("beta"), threshold = a.real("threshold");
   return activate(l, a.value("self"), [&](ValueId x) {
-    const ValueId scaled = l.e.binary(Fn::mul, x, beta);
+    const ValueId scaled = l.e.with_number(Fn::mul, x, beta);
     const ValueId bent =
-        l.e.binary(Fn::div, l.e.unary(Fn::log1p, l.e.unary(Fn::exp, scaled)), beta);
+        l.e.with_number(Fn::div, l.e.unary(Fn::log1p, l.e.unary(Fn::exp, scaled)), beta);
     return l.e.choose(above(l, scaled, threshold), x, bent);
   });
 }
@@ -115,7 +121,7 @@ Results mish(Lowering& l, const Args& a) {
 
 Results softsign(Lowering& l, const Args& a) {
   const ValueId x = a.value("self");
-  return l.e.binary(Fn::div, x, l.e.binary(Fn::add, l.e.unary(Fn::abs, x), 1));
+  return l.e.binary(Fn::div, x, l.e.with_number(Fn::add, l.e.unary(Fn::abs, x), 1));
 }
 
 Results tanhshrink(Lowering& l, const Args& a) {
@@ -127,7 +133,7 @@ Results tanhshrink(Lowering& l, const Args& a) {
 ValueId log_sigmoid_of(Lowering& l, ValueId x) {
   return activate(l, x, [&](ValueId wide) {
     const ValueId rest = l.e.unary(Fn::neg, l.e.unary(Fn::abs, wide));
-    return l.e.binary(Fn::sub, l.e.binary(Fn::minimum, wide, 0),
+    return l.e.binary(Fn::sub, l.e.with_number(Fn::minimum, wide, 0),
                       l.e.unary(Fn::log1p, l.e.unary(Fn::exp, rest)));
   });
 }
@@ -140,7 +146,7 @@ Results log_sigmoid_forward(Lowering& l, const Args& a) {
 
 Results hardshrink(Lowering& l, const Args& a) {
   const ValueId x = a.value("self"), size = l.e.unary(Fn::abs, x);
-  const ValueId small = l.e.binary(Fn::less_equal, size, a.real("lambd"));
+  const ValueId small = l.e.with_number(Fn::less_equal, size, a.real("lambd"));
   return l.e.choose(small, l.e.scalar(0, l.e.dtype(x)), x);
 }
 
@@ -174,7 +180,7 @@ Results rrelu(Lowering& l, const Args& a) {
   require(!a.flag("training"), Errc::unsupported, "training = True is not supported");
   return activate(l, a.value("self"), [&](ValueId x) {
     const double slope = (a.real("lower") + a.real("upper")) / 2;
-    return l.e.choose(above(l, x, 0), x, l.e.binary(Fn::mul, x, slope));
+    return l.e.choose(above(l, x, 0), x, l.e.with_number(Fn::mul, x, slope));
   });
 }
 

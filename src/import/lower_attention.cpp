@@ -109,7 +109,7 @@ Results safe_softmax(Lowering& l, const Args& a) {
   const Results plain = softmax_of(l, a, false, a.type("dtype"));
   const ValueId y = std::get<Array>(plain.items[0]).id, x = a.value("self");
   const int64_t axis = a.axis("dim", l.e.rank(x));
-  const ValueId masked = l.e.binary(Fn::equal, x, -std::numeric_limits<double>::infinity());
+  const ValueId masked = l.e.with_number(Fn::equal, x, -std::numeric_limits<double>::infinity());
   return l.e.choose(l.e.reduce("all", masked, {axis}, true), l.e.scalar(0, l.e.dtype(y)), y);
 }
 

@@ -65,23 +65,29 @@ Results extremum_of_numbers(Lowering& l, const Args& a) {
   return l.e.choose(l.e.unary(Fn::is_nan, y), x, without_x);
 }
 
+Results clamp_one(Lowering& l, Fn fn, const Operand& x, const Operand& bound) {
+  const Operand operands[] = {x, bound};
+  const DType type = common_type(l, operands).dtype;
+  return l.e.binary(fn, convert(l, x, type), bound_in(l, bound, type));
+}
+
 Results clamp(Lowering& l, const Args& a) {
   std::vector<Operand> operands = {a.operand("self")};
   for (std::string_view bound : {"min", "max"})
     if (a.has(bound)) operands.push_back(a.operand(bound));
   const DType type = common_type(l, operands).dtype;
   ValueId x = convert(l, operands[0], type);
-  if (a.has("min")) x = l.e.binary(Fn::maximum, x, convert(l, a.operand("min"), type));
-  if (a.has("max")) x = l.e.binary(Fn::minimum, x, convert(l, a.operand("max"), type));
+  if (a.has("min")) x = l.e.binary(Fn::maximum, x, bound_in(l, a.operand("min"), type));
+  if (a.has("max")) x = l.e.binary(Fn::minimum, x, bound_in(l, a.operand("max"), type));
   return x;
 }
 
 Results clamp_min(Lowering& l, const Args& a) {
-  return binary(l, Fn::maximum, a.operand("self"), a.operand("min"));
+  return clamp_one(l, Fn::maximum, a.operand("self"), a.operand("min"));
 }
 
 Results clamp_max(Lowering& l, const Args& a) {
-  return binary(l, Fn::minimum, a.operand("self"), a.operand("max"));
+  return clamp_one(l, Fn::minimum, a.operand("self"), a.operand("max"));
 }
 
 Results where(Lowering& l, const Args& a) {
@@ -141,7 +147,7 @@ Results log_add_exp(Lowering& l, const Args& a) {
   const ValueId distance = l.e.unary(Fn::abs, l.e.binary(Fn::sub, x, y));
   const ValueId rest = l.e.unary(Fn::log1p, l.e.unary(Fn::exp, l.e.unary(Fn::neg, distance)));
   const ValueId equal = l.e.binary(Fn::equal, x, y);
-  const ValueId twice = l.e.binary(Fn::add, x, std::log(2.0));
+  const ValueId twice = l.e.with_number(Fn::add, x, std::log(2.0));
   return l.e.cast(l.e.choose(equal, twice, l.e.binary(Fn::add, largest, rest)), type);
 }
 
@@ -157,8 +163,8 @@ Results hypotenuse(Lowering& l, const Args& a) {
 Results is_close(Lowering& l, const Args& a) {
   const ValueId x = to_float(l, a.value("self")), y = to_float(l, a.value("other"));
   const ValueId distance = l.e.unary(Fn::abs, l.e.binary(Fn::sub, x, y));
-  const ValueId margin = l.e.binary(
-      Fn::add, l.e.binary(Fn::mul, l.e.unary(Fn::abs, y), a.real("rtol")), a.real("atol"));
+  const ValueId margin = l.e.with_number(
+      Fn::add, l.e.with_number(Fn::mul, l.e.unary(Fn::abs, y), a.real("rtol")), a.real("atol"));
   const ValueId near = l.e.binary(Fn::logical_and, l.e.unary(Fn::is_finite, distance),
                                   l.e.binary(Fn::less_equal, distance, margin));
   ValueId same = l.e.binary(Fn::logical_or, l.e.binary(Fn::equal, x, y), near);
@@ -175,8 +181,8 @@ Results copy_sign(Lowering& l, const Args& a) {
   const DType type = float_type(common_type(l, operands)).dtype;
   const ValueId size = l.e.unary(Fn::abs, convert(l, operands[0], type));
   const ValueId sign = convert(l, operands[1], type);
-  const ValueId below = l.e.binary(Fn::less, sign, 0);
-  const ValueId inverse_below = l.e.binary(Fn::less, l.e.unary(Fn::reciprocal, sign), 0);
+  const ValueId below = l.e.with_number(Fn::less, sign, 0);
+  const ValueId inverse_below = l.e.with_number(Fn::less, l.e.unary(Fn::reciprocal, sign), 0);
   const ValueId is_negative = l.e.binary(Fn::logical_or, below, inverse_below);
   return l.e.choose(is_negative, l.e.unary(Fn::neg, size), size);
 }
@@ -193,7 +199,7 @@ constexpr Row kRows[] = {
     {"remainder.Tensor remainder.Scalar remainder.Scalar_Tensor", "self, other",
      promoted<Fn::remainder>},
     {"fmod.Tensor fmod.Scalar", "self, other", promoted<Fn::fmod>},
-    {"pow.Tensor_Tensor pow.Tensor_Scalar pow.Scalar", "self, exponent", powered},
+    {"pow.Tensor_Tensor pow.Tensor_Scalar pow.Scalar pow.Tensor", "self, exponent", powered},
     {"maximum max.other", "self, other", promoted<Fn::maximum>},
     {"minimum min.other", "self, other", promoted<Fn::minimum>},
     {"fmax", "self, other", extremum_of_numbers<Fn::maximum>},

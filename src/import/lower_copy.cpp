@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "import/arithmetic.h"
+#include "ops/bitcast.h"
 
 namespace tutti::pt2 {
 namespace {
@@ -61,10 +62,19 @@ Results copy(Lowering& l, const Args& a) { return over(l, a, a.operand("src")); 
 Results fill(Lowering& l, const Args& a) { return over(l, a, a.operand("value")); }
 Results zero(Lowering& l, const Args& a) { return over(l, a, Number::of_dim(0)); }
 
+// The bytes under another type; writing through it is refused.
+Results view_type(Lowering& l, const Args& a) {
+  const ElementType type = a.type("dtype").value();
+  require(!type.is_complex, Errc::unsupported, "complex numbers are not supported here");
+  const Ref x = a.ref("self");
+  if (l.type(x) == type) return x;
+  return l.view(x, Bitcast{type.dtype});
+}
+
 Results nothing(Lowering&, const Args&) { return {}; }
 
 constexpr Row kRows[] = {
-    {"alias detach lift lift_fresh positive resolve_neg", "self", same},
+    {"alias detach lift lift_fresh positive resolve_neg resolve_conj", "self", same},
     {"dropout feature_dropout alpha_dropout feature_alpha_dropout", "input, p, train", same_input},
     {"native_dropout", "input, p, train=None", native_dropout},
     {"clone lift_fresh_copy", "self", clone},
@@ -74,13 +84,14 @@ constexpr Row kRows[] = {
     {"to.other", "self, other, copy=False", to_other},
     {"_to_copy", "self, dtype=None", to_copy},
     {"type_as", "self, other", type_as},
+    {"view.dtype", "self, dtype", view_type},
     {"copy", "self, src", copy},
     {"fill.Scalar fill.Tensor", "self, value", fill},
     {"zero", "self", zero},
     // Checks that were true when the program was traced; shapes are checked by constraints.
     {"_assert_tensor_metadata _assert_scalar _assert_async _assert_async.msg "
      "_functional_assert_scalar _functional_assert_async.msg sym_constrain_range "
-     "sym_constrain_range_for_size",
+     "sym_constrain_range_for_size promote_types",
      "*", nothing},
 };
 

@@ -52,7 +52,7 @@ Results angle(Lowering& l, const Args& a) {
   const Array x = a.array("self");
   if (x.is_complex) return l.e.binary(Fn::atan2, imaginary_part(l, x), real_part(l, x));
   const ValueId real = to_float(l, x.id);
-  return l.e.binary(Fn::atan2, l.e.binary(Fn::mul, real, 0), real);
+  return l.e.binary(Fn::atan2, l.e.with_number(Fn::mul, real, 0), real);
 }
 
 Results conjugate(Lowering& l, const Args& a) {
@@ -73,34 +73,34 @@ Results polar(Lowering& l, const Args& a) {
 
 Results logarithm10(Lowering& l, const Args& a) {
   return in_float(l, a.value("self"), [&](ValueId x) {
-    return l.e.binary(Fn::mul, l.e.unary(Fn::log, x), 1 / std::log(10.0));
+    return l.e.with_number(Fn::mul, l.e.unary(Fn::log, x), 1 / std::log(10.0));
   });
 }
 
 Results degrees(Lowering& l, const Args& a) {
   return in_float(l, a.value("self"),
-                  [&](ValueId x) { return l.e.binary(Fn::mul, x, 180 / M_PI); });
+                  [&](ValueId x) { return l.e.with_number(Fn::mul, x, 180 / M_PI); });
 }
 
 Results radians(Lowering& l, const Args& a) {
   return in_float(l, a.value("self"),
-                  [&](ValueId x) { return l.e.binary(Fn::mul, x, M_PI / 180); });
+                  [&](ValueId x) { return l.e.with_number(Fn::mul, x, M_PI / 180); });
 }
 
 // asinh(x) = sign(x) log(|x| + sqrt(x^2 + 1)), through log1p where |x| is small.
 Results asinh(Lowering& l, const Args& a) {
   return in_float(l, a.value("self"), [&](ValueId x) {
     const ValueId size = l.e.unary(Fn::abs, x), square = times(l, x, x);
-    const ValueId root = l.e.unary(Fn::sqrt, l.e.binary(Fn::add, square, 1));
-    const ValueId rest = l.e.binary(Fn::div, square, l.e.binary(Fn::add, root, 1));
+    const ValueId root = l.e.unary(Fn::sqrt, l.e.with_number(Fn::add, square, 1));
+    const ValueId rest = l.e.binary(Fn::div, square, l.e.with_number(Fn::add, root, 1));
     return times(l, l.e.unary(Fn::sign, x), l.e.unary(Fn::log1p, l.e.binary(Fn::add, size, rest)));
   });
 }
 
 Results acosh(Lowering& l, const Args& a) {
   return in_float(l, a.value("self"), [&](ValueId x) {
-    const ValueId t = l.e.binary(Fn::sub, x, 1);
-    const ValueId root = l.e.unary(Fn::sqrt, times(l, t, l.e.binary(Fn::add, x, 1)));
+    const ValueId t = l.e.with_number(Fn::sub, x, 1);
+    const ValueId root = l.e.unary(Fn::sqrt, times(l, t, l.e.with_number(Fn::add, x, 1)));
     return l.e.unary(Fn::log1p, l.e.binary(Fn::add, t, root));
   });
 }
@@ -109,15 +109,15 @@ Results atanh(Lowering& l, const Args& a) {
   return in_float(l, a.value("self"), [&](ValueId x) {
     const ValueId difference =
         l.e.binary(Fn::sub, l.e.unary(Fn::log1p, x), l.e.unary(Fn::log1p, l.e.unary(Fn::neg, x)));
-    return l.e.binary(Fn::mul, difference, 0.5);
+    return l.e.with_number(Fn::mul, difference, 0.5);
   });
 }
 
 Results logit(Lowering& l, const Args& a) {
   return in_float(l, a.value("self"), [&](ValueId x) {
     if (a.has("eps")) {
-      x = l.e.binary(Fn::maximum, x, a.real("eps"));
-      x = l.e.binary(Fn::minimum, x, 1 - a.real("eps"));
+      x = l.e.with_number(Fn::maximum, x, a.real("eps"));
+      x = l.e.with_number(Fn::minimum, x, 1 - a.real("eps"));
     }
     const ValueId rest = l.e.binary(Fn::sub, l.e.scalar(1, l.e.dtype(x)), x);
     return l.e.unary(Fn::log, l.e.binary(Fn::div, x, rest));
@@ -130,8 +130,7 @@ Results fraction(Lowering& l, const Args& a) {
 }
 
 Results square(Lowering& l, const Args& a) {
-  const Array x = a.array("self");
-  return binary(l, Fn::mul, x, x);
+  return power(l, a.operand("self"), Number::of_dim(2));
 }
 
 Results rounded(Lowering& l, const Args& a) {
@@ -141,13 +140,13 @@ Results rounded(Lowering& l, const Args& a) {
   return in_float(l, x, [&](ValueId wide) {
     const double ten = std::pow(10.0, static_cast<double>(std::abs(decimals)));
     const Fn there = decimals > 0 ? Fn::mul : Fn::div, back = decimals > 0 ? Fn::div : Fn::mul;
-    return l.e.binary(back, l.e.unary(Fn::round, l.e.binary(there, wide, ten)), ten);
+    return l.e.with_number(back, l.e.unary(Fn::round, l.e.with_number(there, wide, ten)), ten);
   });
 }
 
 Results is_infinity(Lowering& l, const Args& a, double sign) {
   const ValueId x = to_float(l, a.value("self"));
-  return l.e.binary(Fn::equal, x, sign * std::numeric_limits<double>::infinity());
+  return l.e.with_number(Fn::equal, x, sign * std::numeric_limits<double>::infinity());
 }
 Results is_positive_infinity(Lowering& l, const Args& a) { return is_infinity(l, a, 1); }
 Results is_negative_infinity(Lowering& l, const Args& a) { return is_infinity(l, a, -1); }
@@ -166,8 +165,8 @@ Results nan_to_num(Lowering& l, const Args& a) {
   };
   const ValueId given = x;
   replace(l.e.unary(Fn::is_nan, given), "nan", 0);
-  replace(l.e.binary(Fn::equal, given, inf), "posinf", largest);
-  replace(l.e.binary(Fn::equal, given, -inf), "neginf", -largest);
+  replace(l.e.with_number(Fn::equal, given, inf), "posinf", largest);
+  replace(l.e.with_number(Fn::equal, given, -inf), "neginf", -largest);
   return x;
 }
 
@@ -212,7 +211,7 @@ constexpr Row kRows[] = {
     {"neg negative", "self", negate},
     {"abs absolute", "self", absolute},
     {"angle", "self", angle},
-    {"conj conj_physical _conj _conj_physical resolve_conj", "self", conjugate},
+    {"conj conj_physical _conj _conj_physical", "self", conjugate},
     {"complex", "real, imag", complex_of},
     {"polar", "abs, angle", polar},
     {"sign sgn", "self", of_any<Fn::sign>},

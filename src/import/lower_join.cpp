@@ -3,6 +3,8 @@
 
 #include "import/arithmetic.h"
 #include "ops/concat.h"
+#include "ops/gather.h"
+#include "ops/reduce.h"
 
 namespace tutti::pt2 {
 namespace {
@@ -102,6 +104,21 @@ Results repeat_interleave(Lowering& l, const Args& a) {
   Shape wide = l.e.shape(apart);
   wide[static_cast<size_t>(axis) + 1] = count;
   return l.e.reshape(l.e.expand(apart, wide), whole);
+}
+
+// As many times as a tensor says; how many there are in all must be known.
+Results repeat_each(Lowering& l, const Args& a) {
+  require(a.has("output_size"), Errc::unsupported,
+          "repeat_interleave without output_size gives a shape that depends on values");
+  ValueId x = a.value("self");
+  if (!a.has("dim")) x = l.e.reshape(x, {elements(l.e.shape(x))});
+  const int64_t axis = a.has("dim") ? a.axis("dim", l.e.rank(x)) : 0;
+  const ValueId counts =
+      l.e.expand(l.e.cast(a.value("repeats"), DType::i64), {l.e.extent(x, axis)});
+  const ValueId ends = l.e.op(Scan{"sum", 0}, {counts});
+  const ValueId places = l.e.unsqueeze(l.e.iota(a.dim("output_size")), 1);
+  const ValueId passed = l.e.cast(l.e.binary(Fn::less_equal, ends, places), DType::i64);
+  return l.e.op(Take{axis}, {x, l.e.reduce("sum", passed, {1}, false)});
 }
 
 ValueId flip_axis(Lowering& l, ValueId x, int64_t axis) {
@@ -288,6 +305,7 @@ constexpr Row kRows[] = {
     {"repeat", "self, repeats", repeat},
     {"tile", "self, dims", tile},
     {"repeat_interleave.self_int", "self, repeats, dim=None, output_size=None", repeat_interleave},
+    {"repeat_interleave.self_Tensor", "self, repeats, dim=None, output_size=None", repeat_each},
     {"flip", "self, dims", flip},
     {"fliplr", "self", flip_one<1>},
     {"flipud", "self", flip_one<0>},

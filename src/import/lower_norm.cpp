@@ -44,7 +44,7 @@ Statistics statistics(Lowering& l, ValueId x, const std::vector<int64_t>& axes, 
   const ValueId mean = l.e.reduce("mean", x, axes, true);
   const ValueId rest = l.e.binary(Fn::sub, x, mean);
   const ValueId variance = l.e.reduce("mean", l.e.binary(Fn::mul, rest, rest), axes, true);
-  return {mean, l.e.unary(Fn::rsqrt, l.e.binary(Fn::add, variance, eps))};
+  return {mean, l.e.unary(Fn::rsqrt, l.e.with_number(Fn::add, variance, eps))};
 }
 
 Results native_layer_norm(Lowering& l, const Args& a) {
@@ -114,7 +114,7 @@ ValueId batch_norm_of(Lowering& l, const Args& a) {
   require(a.has("running_mean") && a.has("running_var"), Errc::unsupported,
           "batch_norm without running statistics is not supported");
   const ValueId variance = per_channel(l, a.value("running_var"), x);
-  ValueId scale = l.e.unary(Fn::rsqrt, l.e.binary(Fn::add, variance, a.real("eps")));
+  ValueId scale = l.e.unary(Fn::rsqrt, l.e.with_number(Fn::add, variance, a.real("eps")));
   if (a.has("weight")) scale = l.e.binary(Fn::mul, scale, per_channel(l, a.value("weight"), x));
   const ValueId rest = l.e.binary(Fn::sub, x, per_channel(l, a.value("running_mean"), x));
   ValueId y = l.e.binary(Fn::mul, rest, scale);
@@ -147,16 +147,18 @@ Results instance_norm(Lowering& l, const Args& a) {
 
 ValueId length_of(Lowering& l, ValueId x, int64_t axis, double least) {
   const ValueId sum = l.e.reduce("sum", l.e.binary(Fn::mul, x, x), {axis}, true);
-  return l.e.binary(Fn::maximum, l.e.unary(Fn::sqrt, sum), least);
+  return l.e.with_number(Fn::maximum, l.e.unary(Fn::sqrt, sum), least);
 }
 
 Results cosine_similarity(Lowering& l, const Args& a) {
   const Operand operands[] = {a.operand("x1"), a.operand("x2")};
   const DType type = float_type(common_type(l, operands)).dtype;
-  const ValueId x = widen(l, convert(l, operands[0], type));
-  const ValueId y = widen(l, convert(l, operands[1], type));
-  const int rank = std::max(l.e.rank(x), l.e.rank(y));
-  const int64_t axis = a.axis("dim", rank);
+  ValueId x = widen(l, convert(l, operands[0], type));
+  ValueId y = widen(l, convert(l, operands[1], type));
+  const Shape shape = broadcast(l.e.shape(x), l.e.shape(y));
+  x = l.e.expand(x, shape);
+  y = l.e.expand(y, shape);
+  const int64_t axis = a.axis("dim", l.e.rank(x));
   const double eps = a.real("eps");
   const ValueId left = l.e.binary(Fn::div, x, length_of(l, x, axis, eps));
   const ValueId right = l.e.binary(Fn::div, y, length_of(l, y, axis, eps));

@@ -22,9 +22,19 @@ Dim count_of(const Lowering& l, ValueId x, const Axes& axes) {
   return count;
 }
 
+// Of complex numbers: of their real and imaginary parts.
+Results of_parts(Lowering& l, const Args& a, std::string_view fn) {
+  const Ref x = a.ref("self");
+  const auto wanted = a.type("dtype");
+  require(!wanted || *wanted == l.type(x), Errc::unsupported,
+          "complex numbers are not supported here");
+  return Array{l.e.reduce(fn, l.read(x).id, axes_of(l, a), a.flag("keepdim")), true};
+}
+
 // Integers and booleans add and multiply as i64.
 template <char kind>
 Results accumulated(Lowering& l, const Args& a) {
+  if (kind == '+' && l.type(a.ref("self")).is_complex) return of_parts(l, a, "sum");
   ValueId x = a.value("self");
   const DType natural = is_float(l.e.dtype(x)) ? l.e.dtype(x) : DType::i64;
   const auto wanted = a.type("dtype");
@@ -41,6 +51,7 @@ ValueId to_type(Lowering& l, const Args& a) {
 }
 
 Results mean(Lowering& l, const Args& a) {
+  if (l.type(a.ref("self")).is_complex) return of_parts(l, a, "mean");
   return l.e.reduce("mean", to_type(l, a), axes_of(l, a), a.flag("keepdim"));
 }
 
@@ -127,7 +138,7 @@ Moments moments(Lowering& l, const Args& a) {
   const ValueId divisor =
       count.is_constant()
           ? l.e.scalar(std::max(0.0, static_cast<double>(count.value()) - correction), l.e.dtype(x))
-          : l.e.binary(Fn::sub, l.e.integer(count, l.e.dtype(x)), correction);
+          : l.e.with_number(Fn::sub, l.e.integer(count, l.e.dtype(x)), correction);
   return {l.e.binary(Fn::div, squares, divisor), l.e.reshape(mean, l.e.shape(squares))};
 }
 
@@ -150,11 +161,11 @@ ValueId norm_of(Lowering& l, ValueId x, double p, const Axes& axes, bool keep) {
   if (p == std::numeric_limits<double>::infinity()) return reduce("max", size);
   if (p == -std::numeric_limits<double>::infinity()) return reduce("min", size);
   if (p == 1) return reduce("sum", size);
-  if (p == 0) return reduce("sum", l.e.cast(l.e.binary(Fn::not_equal, x, 0), l.e.dtype(x)));
+  if (p == 0) return reduce("sum", l.e.cast(l.e.with_number(Fn::not_equal, x, 0), l.e.dtype(x)));
   if (p == 2)
     return l.e.cast(l.e.unary(Fn::sqrt, l.e.reduce("sum", times(l, x, x), axes, keep)), type);
-  const ValueId sum = l.e.reduce("sum", l.e.binary(Fn::pow, size, p), axes, keep);
-  return l.e.cast(l.e.binary(Fn::pow, sum, 1 / p), type);
+  const ValueId sum = l.e.reduce("sum", l.e.with_number(Fn::pow, size, p), axes, keep);
+  return l.e.cast(l.e.with_number(Fn::pow, sum, 1 / p), type);
 }
 
 Results norm(Lowering& l, const Args& a) {
@@ -184,6 +195,9 @@ Results distance(Lowering& l, const Args& a) {
 Results log_sum_exp(Lowering& l, const Args& a) {
   const ValueId given = to_float(l, a.value("self")), x = widen(l, given);
   const Axes axes = axes_of(l, a);
+  if (elements(l.e.shape(x)) == Dim(0))  // whose maximum has no value
+    return l.e.cast(l.e.unary(Fn::log, l.e.reduce("sum", x, axes, a.flag("keepdim"))),
+                    l.e.dtype(given));
   const ValueId largest = l.e.reduce("max", x, axes, true);
   const ValueId finite = l.e.unary(Fn::is_finite, largest);
   const ValueId shift = l.e.choose(finite, largest, l.e.scalar(0, l.e.dtype(x)));

@@ -101,27 +101,27 @@ struct Axis {
 };
 
 ValueId clip(Lowering& l, ValueId x, double low, double high) {
-  return l.e.binary(Fn::minimum, l.e.binary(Fn::maximum, x, low), high);
+  return l.e.with_number(Fn::minimum, l.e.with_number(Fn::maximum, x, low), high);
 }
 
 // -1 .. 1 as elements: the centers, or the edges, of the outer ones.
 ValueId to_elements(Lowering& l, ValueId x, const Axis& axis) {
-  const ValueId from_zero = l.e.binary(Fn::add, x, 1);
-  if (axis.align_corners) return l.e.binary(Fn::mul, from_zero, (axis.size - 1) / 2);
-  const ValueId scaled = l.e.binary(Fn::mul, from_zero, axis.size);
-  return l.e.binary(Fn::div, l.e.binary(Fn::sub, scaled, 1), 2);
+  const ValueId from_zero = l.e.with_number(Fn::add, x, 1);
+  if (axis.align_corners) return l.e.with_number(Fn::mul, from_zero, (axis.size - 1) / 2);
+  const ValueId scaled = l.e.with_number(Fn::mul, from_zero, axis.size);
+  return l.e.with_number(Fn::div, l.e.with_number(Fn::sub, scaled, 1), 2);
 }
 
 // Mirrors at the first and last element, or at their outer edges.
 ValueId reflect(Lowering& l, ValueId x, const Axis& axis) {
   const double low = axis.align_corners ? 0 : -0.5,
                span = axis.align_corners ? axis.size - 1 : axis.size;
-  if (span == 0) return l.e.binary(Fn::mul, x, 0);
-  const ValueId distance = l.e.unary(Fn::abs, l.e.binary(Fn::sub, x, low));
-  const ValueId rest = l.e.binary(Fn::fmod, distance, span);
-  const ValueId turns = l.e.unary(Fn::floor, l.e.binary(Fn::div, distance, span));
-  const ValueId is_even = l.e.binary(Fn::equal, l.e.binary(Fn::fmod, turns, 2), 0);
-  const ValueId forward = l.e.binary(Fn::add, rest, low);
+  if (span == 0) return l.e.with_number(Fn::mul, x, 0);
+  const ValueId distance = l.e.unary(Fn::abs, l.e.with_number(Fn::sub, x, low));
+  const ValueId rest = l.e.with_number(Fn::fmod, distance, span);
+  const ValueId turns = l.e.unary(Fn::floor, l.e.with_number(Fn::div, distance, span));
+  const ValueId is_even = l.e.with_number(Fn::equal, l.e.with_number(Fn::fmod, turns, 2), 0);
+  const ValueId forward = l.e.with_number(Fn::add, rest, low);
   const ValueId backward = l.e.binary(Fn::sub, l.e.scalar(span + low, l.e.dtype(x)), rest);
   return l.e.choose(is_even, forward, backward);
 }
@@ -145,7 +145,7 @@ class Sampler {
   ValueId at(ValueId row, ValueId column) const {
     const ValueId y = clip(l_, row, 0, rows_.size - 1), x = clip(l_, column, 0, columns_.size - 1);
     const ValueId place =
-        l_.e.binary(Fn::add, l_.e.binary(Fn::mul, l_.e.cast(y, DType::i64), columns_.size),
+        l_.e.binary(Fn::add, l_.e.with_number(Fn::mul, l_.e.cast(y, DType::i64), columns_.size),
                     l_.e.cast(x, DType::i64));
     Shape index = {l_.e.extent(place, 0), channels_, l_.e.extent(place, 1)};
     const ValueId taken = l_.e.op(Gather{2}, {flat_, l_.e.expand(l_.e.unsqueeze(place, 1), index)});
@@ -165,8 +165,8 @@ class Sampler {
 // Weights [b, p] of the neighbours of a place that lies `t` behind the second of them.
 std::vector<ValueId> cubic_weights(Lowering& l, ValueId t) {
   constexpr double kA = -0.75;
-  const auto plus = [&](ValueId x, double n) { return l.e.binary(Fn::add, x, n); };
-  const auto scale = [&](ValueId x, double n) { return l.e.binary(Fn::mul, x, n); };
+  const auto plus = [&](ValueId x, double n) { return l.e.with_number(Fn::add, x, n); };
+  const auto scale = [&](ValueId x, double n) { return l.e.with_number(Fn::mul, x, n); };
   const auto times = [&](ValueId x, ValueId y) { return l.e.binary(Fn::mul, x, y); };
   const auto near = [&](ValueId x) {
     return plus(times(times(plus(scale(x, kA + 2), -(kA + 3)), x), x), 1);
@@ -193,10 +193,10 @@ ValueId sample_cubic(Lowering& l, const Sampler& sampler, const Axis& rows, cons
   const auto down = cubic_weights(l, l.e.binary(Fn::sub, at.row, top));
   ValueId sum = kNone;
   for (int i = 0; i < 4; ++i) {
-    const ValueId row = inside(l, l.e.binary(Fn::add, top, i - 1), rows);
+    const ValueId row = inside(l, l.e.with_number(Fn::add, top, i - 1), rows);
     ValueId line = kNone;
     for (int k = 0; k < 4; ++k) {
-      const ValueId column = inside(l, l.e.binary(Fn::add, left, k - 1), columns);
+      const ValueId column = inside(l, l.e.with_number(Fn::add, left, k - 1), columns);
       const ValueId part = weighted(l, sampler.at(row, column), across[static_cast<size_t>(k)]);
       line = line == kNone ? part : l.e.binary(Fn::add, line, part);
     }

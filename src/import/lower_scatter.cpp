@@ -85,6 +85,7 @@ ValueId put_slices(Lowering& l, const Args& a, ValueId source, bool accumulate) 
     return accumulate ? l.e.binary(Fn::add, x, one) : one;
   }
   const int64_t axis = a.axis("dim", l.e.rank(x));
+  source = l.e.cast(source, l.e.dtype(x));
   if (l.e.rank(source) < l.e.rank(x)) source = l.e.unsqueeze(source, axis);
   return l.e.op(IndexPut{{axis}, accumulate}, {x, source, index});
 }
@@ -146,7 +147,7 @@ Results masked_scatter(Lowering& l, const Args& a) {
   const ValueId source = l.e.cast(a.value("source"), l.e.dtype(x));
   const auto flat = [&](ValueId v) { return l.e.reshape(v, {elements(l.e.shape(v))}); };
   const ValueId count = l.e.op(Scan{"sum", 0}, {l.e.cast(flat(mask), DType::i64)});
-  const ValueId place = l.e.binary(Fn::maximum, l.e.binary(Fn::sub, count, 1), 0);
+  const ValueId place = l.e.with_number(Fn::maximum, l.e.with_number(Fn::sub, count, 1), 0);
   const ValueId taken = l.e.op(Take{0}, {flat(source), place});
   return l.e.choose(mask, l.e.reshape(taken, to), x);
 }
@@ -166,7 +167,7 @@ Results embedding_bag(Lowering& l, const Args& a) {
   const ValueId begun =
       l.e.binary(Fn::less_equal, l.e.cast(offsets, DType::i64), l.e.unsqueeze(l.e.iota(count), 1));
   const ValueId number = l.e.reduce("sum", l.e.cast(begun, DType::i64), {1}, false);
-  const ValueId bag = l.e.unsqueeze(l.e.binary(Fn::sub, number, 1), 1);
+  const ValueId bag = l.e.unsqueeze(l.e.with_number(Fn::sub, number, 1), 1);
   const std::string fns[] = {"sum", "mean", "max"};
   const Scatter scatter{0, fns[a.integer("mode")], false};
   const ValueId zeros = l.e.full(0, l.e.dtype(rows), {bags, l.e.extent(weight, 1)});

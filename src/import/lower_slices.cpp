@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "ops/gather.h"
 #include "ops/views.h"
 
 namespace tutti::pt2 {
@@ -38,7 +39,15 @@ Ref slice_view(Lowering& l, Ref x, const Args& a) {
 
 Ref select_view(Lowering& l, Ref x, const Args& a) {
   const int64_t axis = a.axis("dim", l.rank(x));
-  return l.select(x, axis, from_front(l, a.dim("index"), l.shape(x)[static_cast<size_t>(axis)]));
+  const Dim n = l.shape(x)[static_cast<size_t>(axis)];
+  const Number& index = a.number("index");
+  if (index.value == kNone) return l.select(x, axis, from_front(l, index.as_dim(), n));
+  const ValueId given = l.e.cast(index.value, DType::i64);
+  const ValueId from_end = l.e.binary(Elementwise::add, given, l.e.integer(n, DType::i64));
+  const ValueId is_negative = l.e.with_number(Elementwise::less, given, 0);
+  const Array whole = l.read(x);
+  return l.fresh(
+      {l.e.op(Take{axis}, {whole.id, l.e.choose(is_negative, from_end, given)}), whole.is_complex});
 }
 
 // Rows of a matrix laid end to end: the diagonal is every (columns + 1)th element.
@@ -101,7 +110,7 @@ Results chunk(Lowering& l, const Args& a) {
   const int64_t axis = a.axis("dim", l.rank(x));
   const Dim n = l.shape(x)[static_cast<size_t>(axis)];
   const Dim size = floor_div(n + (a.integer("chunks") - 1), a.integer("chunks"));
-  return cut(l, x, axis, size, parts_of(n, size, a));
+  return cut(l, x, axis, size, n == Dim(0) ? a.integer("chunks") : parts_of(n, size, a));
 }
 
 Results split(Lowering& l, const Args& a) {
@@ -131,9 +140,7 @@ Results split_sizes_overload(Lowering& l, const Args& a) {
 }
 
 // The first n mod k parts have one element more than the others.
-Results tensor_split_sections(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  const int64_t axis = a.axis("dim", l.rank(x)), count = a.integer("sections");
+std::vector<Ref> even_split(Lowering& l, Ref x, int64_t axis, int64_t count) {
   const Dim n = l.shape(x)[static_cast<size_t>(axis)];
   const Dim size = floor_div(n, count), rest = mod(n, count);
   std::vector<Dim> sizes;
@@ -141,13 +148,10 @@ Results tensor_split_sections(Lowering& l, const Args& a) {
   return split_at(l, x, axis, sizes);
 }
 
-Results tensor_split_indices(Lowering& l, const Args& a) {
-  const Ref x = a.ref("self");
-  const int64_t axis = a.axis("dim", l.rank(x));
+std::vector<Ref> split_before(Lowering& l, Ref x, int64_t axis, std::vector<Dim> ends) {
   const Dim n = l.shape(x)[static_cast<size_t>(axis)];
   std::vector<Ref> parts;
   Dim start = 0;
-  std::vector<Dim> ends = a.dims("indices");
   ends.push_back(n);
   for (const Dim& end : ends) {
     const Dim stop = bounded(l, end, n);
@@ -155,6 +159,24 @@ Results tensor_split_indices(Lowering& l, const Args& a) {
     start = stop;
   }
   return parts;
+}
+
+Results tensor_split_sections(Lowering& l, const Args& a) {
+  const Ref x = a.ref("self");
+  return even_split(l, x, a.axis("dim", l.rank(x)), a.integer("sections"));
+}
+Results tensor_split_indices(Lowering& l, const Args& a) {
+  const Ref x = a.ref("self");
+  return split_before(l, x, a.axis("dim", l.rank(x)), a.dims("indices"));
+}
+
+// hsplit, vsplit, dsplit: axis 1 (0 of a vector), 0, 2.
+template <int axis>
+Results split_along(Lowering& l, const Args& a) {
+  const Ref x = a.ref("self");
+  const int64_t at = axis == 1 && l.rank(x) == 1 ? 0 : normal_axis(axis, l.rank(x));
+  if (a.has("sections")) return even_split(l, x, at, a.integer("sections"));
+  return split_before(l, x, at, a.dims("indices"));
 }
 
 Results unbind(Lowering& l, const Args& a) {
@@ -213,6 +235,9 @@ constexpr Row kRows[] = {
     {"split_with_sizes unsafe_split_with_sizes", "self, split_sizes, dim=0", split_sizes},
     {"tensor_split.sections", "self, sections, dim=0", tensor_split_sections},
     {"tensor_split.indices", "self, indices, dim=0", tensor_split_indices},
+    {"hsplit.int hsplit.array", "self, sections=None, indices=None", split_along<1>},
+    {"vsplit.int vsplit.array", "self, sections=None, indices=None", split_along<0>},
+    {"dsplit.int dsplit.array", "self, sections=None, indices=None", split_along<2>},
     {"unbind.int", "self, dim=0", unbind},
     {"diagonal", "self, offset=0, dim1=0, dim2=1", diagonal},
     {"unfold", "self, dimension, size, step", unfold},

@@ -14,7 +14,9 @@ bool is_real(const Number& x) { return x.kind == Number::Kind::real; }
 double factor(const Number& x) { return is_real(x) ? x.real : 1; }
 
 Number in_graph(Lowering& l, Elementwise fn, const Number& a, const Number& b) {
-  return Number::of_value(l.e.binary(fn, float_value(l, a), float_value(l, b)));
+  const bool is_whole = !is_real(a) && !is_real(b) && fn != Elementwise::div;
+  return Number::of_value(l.e.binary(fn, float_value(l, a), float_value(l, b)),
+                          is_whole ? Number::Kind::integer : Number::Kind::real);
 }
 
 bool is_value(const Number& x) { return x.value != kNone; }
@@ -26,6 +28,7 @@ Number product(Lowering& l, const Number& a, const Number& b) {
 }
 
 Number sum(Lowering& l, const Number& a, const Number& b) {
+  if (is_value(a) || is_value(b)) return in_graph(l, Elementwise::add, a, b);
   if (!is_real(a) && !is_real(b)) return Number::of_dim(a.as_dim() + b.as_dim());
   if (a.is_constant() && b.is_constant()) return Number::of_real(a.as_real() + b.as_real());
   return in_graph(l, Elementwise::add, a, b);
@@ -117,7 +120,7 @@ Number unknown() {
 
 // yes, no, or unknown where the ranges of symbols cannot tell
 Number at_most(const Lowering& l, const Number& a, const Number& b) {
-  if (!a.is_known || !b.is_known) return unknown();
+  if (!a.is_known || !b.is_known || is_value(a) || is_value(b)) return unknown();
   if (a.is_constant() && b.is_constant()) return Number::of_bool(a.as_real() <= b.as_real());
   if (is_real(a) || is_real(b)) return unknown();
   if (l.at_most(a.integer, b.integer)) return Number::of_bool(true);
@@ -155,6 +158,13 @@ Results not_equal(Lowering& l, const Args& a) {
       both_of(at_most(l, a.number("a"), a.number("b")), at_most(l, a.number("b"), a.number("a"))));
 }
 
+// The one element of a tensor as a number.
+Results item(Lowering& l, const Args& a) {
+  const ValueId x = l.e.reshape(a.value("self"), {});
+  return Number::of_value(l.e.cast(x, DType::f64),
+                          is_float(l.e.dtype(x)) ? Number::Kind::real : Number::Kind::integer);
+}
+
 Results if_then_else(Lowering&, const Args& a) {
   const Number& condition = a.number("b");
   require(condition.is_known, Errc::unsupported,
@@ -179,6 +189,7 @@ Results count(Lowering& l, const Args& a) {
 constexpr Row kRows[] = {
     {"sym_size.int", "self, dim", size},
     {"sym_numel", "self", count},
+    {"item _local_scalar_dense", "self", item},
     {"_operator.add", "a, b", binary<sum>},
     {"_operator.sub", "a, b", binary<difference>},
     {"_operator.mul", "a, b", binary<product>},

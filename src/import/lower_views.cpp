@@ -86,10 +86,12 @@ Results swap_axes(Lowering& l, const Args& a) {
   const Ref x = a.ref("self");
   return l.transpose(x, a.axis("axis0", l.rank(x)), a.axis("axis1", l.rank(x)));
 }
+template <bool conjugates>
 Results last_transposed(Lowering& l, const Args& a) {
   const Ref x = a.ref("self");
   if (l.rank(x) < 2) return x;
-  require(!l.type(x).is_complex, Errc::unsupported, "complex numbers are not supported here");
+  require(!conjugates || !l.type(x).is_complex, Errc::unsupported,
+          "complex numbers are not supported here");
   return l.transpose(x, l.rank(x) - 2, l.rank(x) - 1);
 }
 Results reversed_axes(Lowering& l, const Args& a) {
@@ -190,7 +192,8 @@ constexpr Row kRows[] = {
     {"atleast_3d", "self", at_least<3>},
     {"transpose.int swapdims", "self, dim0, dim1", transpose},
     {"swapaxes", "self, axis0, axis1", swap_axes},
-    {"t mT adjoint mH matrix_H", "self", last_transposed},
+    {"t mT", "self", last_transposed<false>},
+    {"adjoint mH matrix_H", "self", last_transposed<true>},
     {"numpy_T", "self", reversed_axes},
     {"permute", "self, dims", permute},
     {"movedim.int movedim.intlist moveaxis.int moveaxis.intlist", "self, source, destination",

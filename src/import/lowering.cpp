@@ -175,7 +175,11 @@ bool Lowering::at_most(const Dim& a, const Dim& b) const {
       values[name] =
           (corner >> bit++ & 1) ? std::min(range.max, std::max(range.min, kLarge)) : range.min;
     }
-    if (difference.evaluate(values) < 0) return false;
+    try {
+      if (difference.evaluate(values) < 0) return false;
+    } catch (const Error&) {  // beyond 64 bits, or a division by an extent of 0
+      return false;
+    }
   }
   return true;
 }
@@ -191,9 +195,9 @@ Results lower_call(Lowering& l, const FoundRule& found, std::vector<Item> items,
   if (found.in_place) target = std::get<Ref>(items.at(0));
   Results results = found.rule->row->lower(l, Args(l, *found.rule, std::move(items), list_size));
   if (target) {
-    const Item& result = results.items.at(0);
-    const auto* fresh = std::get_if<Array>(&result);
-    l.write_over(*target, fresh ? *fresh : l.read(std::get<Ref>(result)));
+    const auto* value = std::get_if<Array>(&results.items.at(0));
+    if (value == nullptr) return results;  // t_, unsqueeze_: a view of the elements that are there
+    l.write_over(*target, *value);
     return *target;
   }
   if (!found.copies) return results;

@@ -182,6 +182,8 @@ ValueId Importer::output_value(const Item& item) {
   const auto* number = std::get_if<Number>(&item);
   if (number == nullptr || !number->is_known) return kNone;
   Emitter& e = lowering_.e;
+  if (number->value != kNone)
+    return e.cast(number->value, number->kind == Number::Kind::real ? DType::f64 : DType::i64);
   switch (number->kind) {
     case Number::Kind::boolean:
       return e.integer(number->integer, DType::boolean);

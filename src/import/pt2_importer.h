@@ -51,6 +51,8 @@ class Importer {
   Results apply(const FoundRule& found, const Node& node, std::vector<Item> items);
   void bind(const Graph& graph, const Node& node, Results results, Scope& scope);
   void bind_tensor(const Graph& graph, std::string_view name, const Item& item, Scope& scope);
+  /// A float that is no first result, in the float type that the program states.
+  Array in_stated_float(const TensorMeta* meta, Array x);
   void check_type(const TensorMeta& meta, Ref tensor, std::string_view name) const;
 
   void add_outputs(Scope& scope);

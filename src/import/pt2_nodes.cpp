@@ -178,6 +178,13 @@ void Importer::bind_tensor(const Graph& graph, std::string_view name, const Item
   lowering_.remember(*tensor, meta);
 }
 
+Array Importer::in_stated_float(const TensorMeta* meta, Array x) {
+  const auto stated = meta ? element_type(meta->scalar_type) : std::nullopt;
+  const bool is_real = stated && !stated->is_complex && !x.is_complex;
+  if (!is_real || !is_float(stated->dtype) || !is_float(lowering_.e.dtype(x.id))) return x;
+  return {lowering_.e.cast(x.id, stated->dtype)};
+}
+
 void Importer::bind(const Graph& graph, const Node& node, Results results, Scope& scope) {
   std::vector<Item>& items = results.items;
   // A list may stand for several results, and several results for a list.
@@ -189,6 +196,9 @@ void Importer::bind(const Graph& graph, const Node& node, Results results, Scope
   size_t next = 0;
   const auto take = [&](std::string_view name) {
     require(next < items.size(), Errc::corrupt, "has more results than ", items.size());
+    // Which float a norm's statistics are in depends on the device the program was traced on.
+    if (const auto* array = std::get_if<Array>(&items[next]); array && next > 0)
+      items[next] = in_stated_float(graph.find_tensor(name), *array);
     bind_tensor(graph, name, items[next++], scope);
   };
   for (const Argument& output : node.outputs) {

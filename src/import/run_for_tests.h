@@ -11,6 +11,7 @@
 #include "core/test_data.h"
 #include "import/tensor_file.h"
 #include "ir/graph.h"
+#include "ir/verify.h"
 #include "ops/interpret.h"
 #include "ops/ops_for_tests.h"
 
@@ -30,6 +31,7 @@ inline TensorsByName tensors_in(const std::string& path, std::string_view prefix
 
 /// Runs `run` on inputs by name; carried residents of the graph take their new values.
 inline TensorsByName run_graph(Graph& graph, const TensorsByName& inputs) {
+  verify(graph);
   const Function& function = graph.function("run");
   std::vector<Tensor> given;
   std::vector<Dims> shapes;

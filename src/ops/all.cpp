@@ -2,6 +2,7 @@
 #include "ops/all.h"
 
 #include "ops/attention.h"
+#include "ops/bitcast.h"
 #include "ops/concat.h"
 #include "ops/constant.h"
 #include "ops/conv.h"
@@ -27,6 +28,7 @@ std::vector<OpDef> table() {
   std::vector<OpDef> ops = {
       // elements
       op_def<Cast>(),
+      op_def<Bitcast>(),
       op_def<Constant>(),
       op_def<Full>(),
       op_def<Arange>(),

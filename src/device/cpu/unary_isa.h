@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <math.h>
+
 #include "device/cpu/unary.h"
 #include "device/cpu/vector.h"
 #include "device/cpu/vector_math.h"
 
 namespace tutti::cpu::TUTTI_ISA {
+
+/// vector(x), but exact(x) where the vector code does not reach.
+template <class F>
+[[gnu::always_inline]] inline VecF with_large(VecF x, const F& vector, float (*exact)(float)) {
+  VecF y = vector(x);
+  const auto far = math::abs(x) > math::splat<VecF>(math::kSineLimit);
+  int any = 0;
+  for (int i = 0; i < kLanes; ++i) any |= far[i];
+  if (any != 0) [[unlikely]] {
+    for (int i = 0; i < kLanes; ++i)
+      if (far[i]) y[i] = exact(x[i]);
+  }
+  return y;
+}
 
 /// Calls `body` with a function object for `f`: the choice is made once, outside of loops.
 template <class Body>
@@ -32,9 +48,15 @@ template <class Body>
     case Unary::erf:
       return body([](VecF x) { return math::erf(x); });
     case Unary::sin:
-      return body([](VecF x) { return math::sin(x); });
+      return body([](VecF x) {
+        return with_large(
+            x, [](VecF v) { return math::sin(v); }, ::sinf);
+      });
     case Unary::cos:
-      return body([](VecF x) { return math::cos(x); });
+      return body([](VecF x) {
+        return with_large(
+            x, [](VecF v) { return math::cos(v); }, ::cosf);
+      });
   }
 }
 

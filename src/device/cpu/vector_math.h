@@ -210,34 +210,40 @@ template <class V>
   return copysign(a < splat<V>(1.0f) ? a * q + a : large, x);
 }
 
-/// x * (1 + erf(x / sqrt(2))) / 2, within 1e-7 * |x|.
+/// x * (1 + erf(x / sqrt(2))) / 2, within 1e-7 * |x|; 0 below -8.4, NaN of -inf.
 template <class V>
 [[gnu::always_inline]] inline V gelu_erf(V x) {
   const V half_tail = 0.5f * detail::erfc_positive(abs(x) * 0.70710678118f);
-  return x * (x < splat<V>(0.0f) ? half_tail : 1.0f - half_tail);
+  const V factor = x < splat<V>(0.0f) ? half_tail : 1.0f - half_tail;
+  return x * (x < splat<V>(-8.4f) ? splat<V>(0.0f) : factor);
 }
 
 /// x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2, within 1e-6 relative above x = -5 and
-/// 1e-7 * |x|.
+/// 1e-7 * |x|; 0 below -20, NaN of -inf.
 template <class V>
 [[gnu::always_inline]] inline V gelu_tanh(V x) {
   // Without the limits x * inf - x * inf of large x would be NaN.
   const V t = max(min(x, splat<V>(20.0f)), splat<V>(-20.0f));
   const V e = detail::exp_clamped(t * (t * t * -0.0713548162726f - 1.5957691216057f));
-  return x * detail::reciprocal(e + 1.0f);
+  const V factor = detail::reciprocal(e + 1.0f);
+  return x * (x < splat<V>(-20.0f) ? splat<V>(0.0f) : factor);
 }
 
-/// x * sigmoid(x), within 3 ulp above x = -80 and 1e-33 * |x| below.
+/// x * sigmoid(x), within 3 ulp above x = -80; 0 below, NaN of -inf.
 template <class V>
 [[gnu::always_inline]] inline V silu(V x) {
-  return x * detail::reciprocal(detail::exp_clamped(-x) + 1.0f);
+  const V factor = detail::reciprocal(detail::exp_clamped(-x) + 1.0f);
+  return x * (x < splat<V>(-80.0f) ? splat<V>(0.0f) : factor);
 }
 
-/// x * sigmoid(1.702 x).
+/// x * sigmoid(1.702 x); 0 below -47, NaN of -inf.
 template <class V>
 [[gnu::always_inline]] inline V quick_gelu(V x) {
-  return x * detail::reciprocal(detail::exp_clamped(x * -1.702f) + 1.0f);
+  const V factor = detail::reciprocal(detail::exp_clamped(x * -1.702f) + 1.0f);
+  return x * (x < splat<V>(-47.0f) ? splat<V>(0.0f) : factor);
 }
+
+inline constexpr float kSineLimit = 1e5f;
 
 namespace detail {
 
@@ -260,13 +266,13 @@ template <class V>
 
 }  // namespace detail
 
-/// Sine, absolute error below 1.2e-7 for |x| <= 1e5; meaningless above 4e6.
+/// Sine, absolute error below 1.2e-7 for |x| <= kSineLimit; meaningless above 4e6.
 template <class V>
 [[gnu::always_inline]] inline V sin(V x) {
   return detail::sine(x, 0);
 }
 
-/// Cosine, absolute error below 1.2e-7 for |x| <= 1e5; meaningless above 4e6.
+/// Cosine, absolute error below 1.2e-7 for |x| <= kSineLimit; meaningless above 4e6.
 template <class V>
 [[gnu::always_inline]] inline V cos(V x) {
   return detail::sine(x, 1);

@@ -101,10 +101,12 @@ TEST(VectorMath, HandlesInfinitiesAndNan) {
     Unary f;
     float expected[4];
   } rows[] = {
-      {Unary::exp, {kInf, 0, kNan, 1}},     {Unary::log, {kInf, kNan, kNan, -kInf}},
-      {Unary::tanh, {1, -1, kNan, 0}},      {Unary::erf, {1, -1, kNan, 0}},
-      {Unary::sigmoid, {1, 0, kNan, 0.5f}}, {Unary::relu, {kInf, 0, kNan, 0}},
-      {Unary::sin, {kNan, kNan, kNan, 0}},  {Unary::cos, {kNan, kNan, kNan, 1}},
+      {Unary::exp, {kInf, 0, kNan, 1}},         {Unary::log, {kInf, kNan, kNan, -kInf}},
+      {Unary::tanh, {1, -1, kNan, 0}},          {Unary::erf, {1, -1, kNan, 0}},
+      {Unary::sigmoid, {1, 0, kNan, 0.5f}},     {Unary::relu, {kInf, 0, kNan, 0}},
+      {Unary::sin, {kNan, kNan, kNan, 0}},      {Unary::cos, {kNan, kNan, kNan, 1}},
+      {Unary::silu, {kInf, kNan, kNan, 0}},     {Unary::quick_gelu, {kInf, kNan, kNan, 0}},
+      {Unary::gelu_erf, {kInf, kNan, kNan, 0}}, {Unary::gelu_tanh, {kInf, kNan, kNan, 0}},
   };
   for (const auto& row : rows) {
     for (int i = 0; i < kIsaCount; ++i) {
@@ -119,6 +121,22 @@ TEST(VectorMath, HandlesInfinitiesAndNan) {
       }
     }
   }
+}
+
+TEST(VectorMath, SineAndCosineReachTheLargestNumbers) {
+  expect_within(Unary::sin, std::sin, -1.5e38f, 1.5e38f, 1.2e-7, absolute);
+  expect_within(Unary::cos, std::cos, -1.5e38f, 1.5e38f, 1.2e-7, absolute);
+}
+
+TEST(VectorMath, ActivationsOfLargeNegativeNumbersVanish) {
+  for (const Unary f : {Unary::silu, Unary::gelu_erf, Unary::gelu_tanh, Unary::quick_gelu})
+    for (int i = 0; i < kIsaCount; ++i) {
+      if (!is_supported(static_cast<Isa>(i))) continue;
+      const float x[3] = {-1e4f, -1e30f, std::numeric_limits<float>::lowest()};
+      float y[3];
+      apply(static_cast<Isa>(i), f, x, y, 3);
+      for (float value : y) EXPECT_EQ(value, 0) << to_string(f);
+    }
 }
 
 TEST(VectorMath, ScalarsAndVectorsAgree) {
