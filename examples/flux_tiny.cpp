@@ -29,8 +29,10 @@ struct Picture {
   std::vector<uint8_t> rgb;
 };
 
-tutti::Engine build(const std::string& graph, const std::string& weights) {
+tutti::Engine build(const std::string& graph, const std::string& weights,
+                    std::vector<std::string> held = {}) {
   tutti::BuildOptions options;
+  options.held = std::move(held);
   options.weights = weights;
   options.weights_dtype = DType::f32;
   return tutti::Engine::build(graph, options);
@@ -125,7 +127,8 @@ Tensor transformer_steps(const tutti::Engine& engine, const tutti::TensorMap& st
 int draw(const std::string& folder, const std::string& path) {
   const tutti::TensorMap stored = tutti::load_tensors(folder + "/reference/fuji.safetensors");
   const tutti::Engine transformer =
-      build(folder + "/graphs/transformer.pt2", folder + "/model/transformer");
+      build(folder + "/graphs/transformer.pt2", folder + "/model/transformer",
+            {"guidance", "pooled_projections", "encoder_hidden_states", "txt_ids", "img_ids"});
   const tutti::Engine decoder = build(folder + "/graphs/vae_decoder.pt2", folder + "/model/vae");
 
   const auto start = std::chrono::steady_clock::now();

@@ -125,17 +125,22 @@ class Fuser {
       open.pop();
       const Node& node = f_.nodes[static_cast<size_t>(n)];
       if (!fusable(node) || leaves.count(node.outputs[0]) > 0) continue;
-      if (!used_only_by(node.outputs[0], inlined) && !cheap(node)) continue;
+      if (!used_only_by(node.outputs[0], root, inlined) && !cheap(node)) continue;
       inlined.insert(n);
       visit(n);
     }
     return inlined;
   }
 
-  bool used_only_by(ValueId id, const std::set<int32_t>& nodes) const {
+  // Also not through a view that others look at.
+  bool used_only_by(ValueId id, int32_t root, const std::set<int32_t>& nodes) const {
     if (is_wanted(id) && !is_view(f_.producer(id)->op)) return false;
-    for (int32_t user : users_[static_cast<size_t>(id)])
+    for (int32_t user : users_[static_cast<size_t>(id)]) {
+      const Node& node = f_.nodes[static_cast<size_t>(user)];
       if (nodes.count(user) == 0) return false;
+      if (user != root && is_view(node.op) && !used_only_by(node.outputs[0], root, nodes))
+        return false;
+    }
     return true;
   }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "compile/pass.h"
 #include "ir/text.h"
 #include "ops/all.h"
@@ -117,6 +119,18 @@ TEST(SinkReshapes, LeavesBroadcastsAsTheyAre) {
     %y : f32[2, 3, 5] = mul(%r, %z))",
                   "%x : f32[6, 4], %w : f32[4, 5], %z : f32[2, 1, 5]"),
             (Names{"matmul", "reshape", "mul"}));
+}
+
+TEST(Fuse, ComputesOnceWhatSeveralSeeThroughAView) {
+  const Names names = after(fuse, R"(%c : f32[3, 5] = cos(%x)
+    %v : f32[1, 3, 5] = reshape(%c, shape=[1, 3, 5])
+    %a : f32[1, 3, 5] = add(%v, %v)
+    %m : f32[1, 3, 4] = matmul(%a, %w)
+    %b : f32[1, 3, 5] = mul(%v, %v)
+    %n : f32[1, 3, 4] = matmul(%b, %w)
+    %y : f32[1, 3, 4] = add(%m, %n))",
+                            "%x : f32[3, 5], %w : f32[5, 4]");
+  EXPECT_EQ(std::count(names.begin(), names.end(), "region"), 4);  // of c, a, b and y
 }
 
 }  // namespace
