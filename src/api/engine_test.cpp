@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/small_float.h"
 #include "core/test_data.h"
 
 namespace tutti {
@@ -353,6 +355,56 @@ TEST(Engine, BindsWeightsByNameWhenBuiltOrLoaded) {
   LoadOptions load;
   load.weights = weights;
   expect_layer(input, Engine::load(path, load).session().run({{"x", input}}).at("y"));
+}
+
+// One weight of ten elements times x, in the type of the graph.
+GraphBuilder scaled_in(DType type) {
+  GraphBuilder graph;
+  const Expression x = graph.input("x", type, {10});
+  graph.output("y", x * graph.weight("layer.scale", type, {10}));
+  return graph;
+}
+
+Tensor converted(DType type, const Tensor& from) {
+  Tensor to = Tensor::zeros(type, from.shape);
+  for (int64_t i = 0; i < from.elements(); ++i) {
+    if (type == DType::bf16)
+      to.as<bf16>()[i] = bf16(from.as<float>()[i]);
+    else
+      to.as<float>()[i] = static_cast<float>(from.as<bf16>()[i]);
+  }
+  return to;
+}
+
+TEST(Engine, ConvertsWeightsOnlyToATypeThatIsAskedFor) {
+  Folder folder;
+  const std::string file = folder / "weights.safetensors";
+  const Tensor full = random_tensor({10}, 3), half = converted(DType::bf16, full);
+  for (const DType graph : {DType::f32, DType::bf16}) {
+    save_tensors(file, {{"layer.scale", graph == DType::f32 ? half : full}});
+    BuildOptions keep, convert;
+    keep.weights = convert.weights = file;
+    convert.weights_dtype = graph;
+    expect_refusal([&] { Engine::build(scaled_in(graph), keep); },
+                   {"layer.scale is ", graph == DType::f32 ? "--dtype f32" : "--dtype bf16",
+                    graph == DType::f32 ? "bf16; f32 is wanted" : "f32; bf16 is wanted"});
+    Tensor ones = Tensor::zeros(DType::f32, {10});
+    std::fill_n(ones.as<float>(), 10, 1.0f);
+    if (graph == DType::bf16) ones = converted(graph, ones);
+    Tensor y = Engine::build(scaled_in(graph), convert).session().run({{"x", ones}}).at("y");
+    if (graph == DType::bf16) y = converted(DType::f32, y);
+    const Tensor expected = converted(DType::f32, half);
+    for (int64_t i = 0; i < 10; ++i) EXPECT_EQ(y.as<float>()[i], expected.as<float>()[i]);
+  }
+}
+
+TEST(Engine, NamesWeightsNearToMissingOnes) {
+  Folder folder;
+  BuildOptions options;
+  options.weights = folder / "weights.safetensors";
+  save_tensors(options.weights, {{"layer.scales", random_tensor({10}, 3)}});
+  expect_refusal([&] { Engine::build(scaled_in(DType::f32), options); },
+                 {"1 weights are missing", "layer.scale; nearest: layer.scales"}, Errc::not_found);
 }
 
 TEST(Engine, BuildsFromAnExportedProgram) {

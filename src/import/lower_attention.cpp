@@ -133,6 +133,14 @@ constexpr Row kRows[] = {
      "query, key, value, attn_bias, compute_log_sumexp, dropout_p=0.0, is_causal=False, "
      "return_debug_mask=False, scale=None",
      device_attention<kAttnBias, 9>},
+    {"_scaled_dot_product_attention_math",
+     "query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, dropout_mask=None, "
+     "scale=None, enable_gqa=False",
+     device_attention<kAttnMask, 2>},
+    {"_scaled_dot_product_fused_attention_overrideable",
+     "query, key, value, attn_bias=None, dropout_p=0.0, is_causal=False, return_debug_mask=False, "
+     "scale=None",
+     device_attention<kAttnBias, 9>},
     {"softmax.int special_softmax", "self, dim, dtype=None", softmax<false>},
     {"log_softmax.int special_log_softmax", "self, dim, dtype=None", softmax<true>},
     {"_softmax", "self, dim, half_to_float", softmax_decomposed<false>},

@@ -43,6 +43,14 @@ Results powered(Lowering& l, const Args& a) {
   return power(l, a.operand("self"), a.operand("exponent"));
 }
 
+// In f64, whatever the operands are.
+Results float_power(Lowering& l, const Args& a) {
+  const auto wide = [&](std::string_view name) {
+    return Operand(convert(l, a.operand(name), DType::f64));
+  };
+  return power(l, wide("self"), wide("exponent"));
+}
+
 template <Fn fn>
 Results compared(Lowering& l, const Args& a) {
   return compare(l, fn, a.operand("self"), a.operand("other"));
@@ -189,17 +197,20 @@ Results copy_sign(Lowering& l, const Args& a) {
 
 constexpr Row kRows[] = {
     {"add.Tensor add.Scalar", "self, other, alpha=1", sum<Fn::add>},
-    {"sub.Tensor sub.Scalar subtract.Tensor", "self, other, alpha=1", sum<Fn::sub>},
+    {"sub.Tensor sub.Scalar subtract.Tensor subtract.Scalar", "self, other, alpha=1", sum<Fn::sub>},
     {"rsub.Tensor rsub.Scalar", "self, other, alpha=1", reversed_difference},
     {"mul.Tensor mul.Scalar multiply.Tensor multiply.Scalar", "self, other", promoted<Fn::mul>},
     {"div.Tensor div.Scalar div.Tensor_mode div.Scalar_mode divide.Tensor divide.Scalar "
      "divide.Tensor_mode divide.Scalar_mode true_divide.Tensor true_divide.Scalar",
      "self, other, rounding_mode=None", quotient},
-    {"floor_divide floor_divide.Scalar", "self, other", promoted<Fn::div_floor>},
+    {"floor_divide floor_divide.Tensor floor_divide.Scalar", "self, other",
+     promoted<Fn::div_floor>},
     {"remainder.Tensor remainder.Scalar remainder.Scalar_Tensor", "self, other",
      promoted<Fn::remainder>},
     {"fmod.Tensor fmod.Scalar", "self, other", promoted<Fn::fmod>},
     {"pow.Tensor_Tensor pow.Tensor_Scalar pow.Scalar pow.Tensor", "self, exponent", powered},
+    {"float_power.Tensor_Tensor float_power.Tensor_Scalar float_power.Scalar float_power.Tensor",
+     "self, exponent", float_power},
     {"maximum max.other", "self, other", promoted<Fn::maximum>},
     {"minimum min.other", "self, other", promoted<Fn::minimum>},
     {"fmax", "self, other", extremum_of_numbers<Fn::maximum>},
@@ -213,10 +224,12 @@ constexpr Row kRows[] = {
     {"bitwise_xor.Tensor bitwise_xor.Scalar bitwise_xor.Scalar_Tensor __xor__.Tensor "
      "__xor__.Scalar",
      "self, other", promoted<Fn::bitwise_xor>},
-    {"bitwise_left_shift.Tensor bitwise_left_shift.Tensor_Scalar __lshift__.Tensor "
+    {"bitwise_left_shift.Tensor bitwise_left_shift.Tensor_Scalar "
+     "bitwise_left_shift.Scalar_Tensor __lshift__.Tensor "
      "__lshift__.Scalar",
      "self, other", promoted<Fn::shift_left>},
-    {"bitwise_right_shift.Tensor bitwise_right_shift.Tensor_Scalar __rshift__.Tensor "
+    {"bitwise_right_shift.Tensor bitwise_right_shift.Tensor_Scalar "
+     "bitwise_right_shift.Scalar_Tensor __rshift__.Tensor "
      "__rshift__.Scalar",
      "self, other", promoted<Fn::shift_right>},
     {"logical_and", "self, other", logical<Fn::logical_and>},

@@ -238,14 +238,15 @@ constexpr Row kRows[] = {
      convolve<false>},
     {"conv1d.padding conv2d.padding conv3d.padding",
      "input, weight, bias=None, stride=1, padding='valid', dilation=1, groups=1", convolve<true>},
+    {"_convolution_mode", "input, weight, bias, stride, padding, dilation, groups", convolve<true>},
     {"conv_transpose1d conv_transpose2d.input conv_transpose3d.input",
      "input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, "
      "transposed=True",
      convolve_any},
-    {"convolution",
+    {"convolution convolution_overrideable",
      "input, weight, bias, stride, padding, dilation, transposed, output_padding, groups",
      convolve_any},
-    {"_convolution",
+    {"_convolution _convolution.deprecated",
      "input, weight, bias, stride, padding, dilation, transposed, output_padding, groups, "
      "benchmark=False, deterministic=False, cudnn_enabled=True, allow_tf32=True",
      convolve_any},

@@ -152,10 +152,12 @@ constexpr Row kRows[] = {
     // What PyTorch leaves undefined is zero here.
     {"empty.memory_format", "size, dtype=None", constant<0>},
     {"empty_strided", "size, stride, dtype=None", constant<0>},
+    {"empty_permuted", "size, physical_layout, dtype=None", constant<0>},
     {"zeros_like empty_like", "self, dtype=None", constant_like<0>},
     {"ones_like", "self, dtype=None", constant_like<1>},
     {"full_like", "self, fill_value, dtype=None", full_like},
     {"new_zeros new_empty", "self, size, dtype=None", new_constant<0>},
+    {"new_empty_strided", "self, size, stride, dtype=None", new_constant<0>},
     {"new_ones", "self, size, dtype=None", new_constant<1>},
     {"new_full", "self, size, fill_value, dtype=None", new_full},
     {"arange arange.start arange.start_step", "end, start=0, step=1, dtype=None", arange},

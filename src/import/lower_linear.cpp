@@ -35,6 +35,16 @@ constexpr const char* kSelfMat2[] = {"self", "mat2"};
 constexpr const char* kSelfVec[] = {"self", "vec"};
 constexpr const char* kSelfTensor[] = {"self", "tensor"};
 
+// Of small floats, summed and kept in another type.
+Results widened_product(Lowering& l, const Args& a) {
+  const DType type = a.type("out_dtype").value().dtype;
+  return matmul_of(l, l.e.cast(a.value("self"), type), l.e.cast(a.value("mat2"), type));
+}
+
+Results integer_product(Lowering& l, const Args& a) {
+  return matmul_of(l, l.e.cast(a.value("self"), DType::i32), l.e.cast(a.value("mat2"), DType::i32));
+}
+
 Results linear(Lowering& l, const Args& a) {
   ValueId x = a.value("input");
   const ValueId weight = a.value("weight"), bias = a.value_or_none("bias");
@@ -141,8 +151,12 @@ Results einsum_of(Lowering& l, const Args& a) {
   return einsum(l.e, a.text("equation"), a.values("tensors"));
 }
 
+constexpr char kTensors[] = "tensors";
+constexpr char kMatrices[] = "matrices";
+
+template <const char* name>
 Results multi_dot(Lowering& l, const Args& a) {
-  const std::vector<ValueId> tensors = a.values("tensors");
+  const std::vector<ValueId> tensors = a.values(name);
   ValueId y = tensors.at(0);
   for (size_t i = 1; i < tensors.size(); ++i) y = matmul_of(l, y, tensors[i]);
   return y;
@@ -185,6 +199,8 @@ constexpr Row kRows[] = {
     {"linear", "input, weight, bias=None", linear},
     {"matmul linalg_matmul", "self, other", matmul<kSelfOther>},
     {"mm bmm", "self, mat2", matmul<kSelfMat2>},
+    {"mm.dtype bmm.dtype", "self, mat2, out_dtype", widened_product},
+    {"_int_mm", "self, mat2", integer_product},
     {"mv", "self, vec", matmul<kSelfVec>},
     {"dot", "self, tensor", matmul<kSelfTensor>},
     {"vdot", "self, other", matmul<kSelfOther>},
@@ -197,7 +213,8 @@ constexpr Row kRows[] = {
     {"inner", "self, other", inner},
     {"tensordot", "self, other, dims_self, dims_other", tensordot},
     {"einsum", "equation, tensors, path=None", einsum_of},
-    {"linalg_multi_dot", "tensors", multi_dot},
+    {"linalg_multi_dot", "tensors", multi_dot<kTensors>},
+    {"chain_matmul", "matrices", multi_dot<kMatrices>},
     {"linalg_vecdot", "x, y, dim=-1", vector_dot},
     {"cross", "self, other, dim=None", cross},
     {"linalg_cross", "self, other, dim=-1", cross},

@@ -108,18 +108,42 @@ ValueId per_channel(Lowering& l, ValueId channels, ValueId x) {
   return l.e.reshape(widen(l, channels), shape);
 }
 
-// With the statistics of training: a scale and a shift for each channel.
+// A scale and a shift for each channel, from these statistics.
+ValueId scaled_by(Lowering& l, const Args& a, ValueId x, Statistics s) {
+  const ValueId given = a.value("input");
+  ValueId scale = s.inverse_deviation;
+  if (a.has("weight")) scale = l.e.binary(Fn::mul, scale, per_channel(l, a.value("weight"), x));
+  ValueId y = l.e.binary(Fn::mul, l.e.binary(Fn::sub, x, s.mean), scale);
+  if (a.has("bias")) y = l.e.binary(Fn::add, y, per_channel(l, a.value("bias"), x));
+  return l.e.cast(y, l.e.dtype(given));
+}
+
+// With the statistics of training.
 ValueId batch_norm_of(Lowering& l, const Args& a) {
-  const ValueId given = a.value("input"), x = widen(l, given);
+  const ValueId x = widen(l, a.value("input"));
   require(a.has("running_mean") && a.has("running_var"), Errc::unsupported,
           "batch_norm without running statistics is not supported");
   const ValueId variance = per_channel(l, a.value("running_var"), x);
-  ValueId scale = l.e.unary(Fn::rsqrt, l.e.with_number(Fn::add, variance, a.real("eps")));
-  if (a.has("weight")) scale = l.e.binary(Fn::mul, scale, per_channel(l, a.value("weight"), x));
-  const ValueId rest = l.e.binary(Fn::sub, x, per_channel(l, a.value("running_mean"), x));
-  ValueId y = l.e.binary(Fn::mul, rest, scale);
-  if (a.has("bias")) y = l.e.binary(Fn::add, y, per_channel(l, a.value("bias"), x));
-  return l.e.cast(y, l.e.dtype(given));
+  const ValueId sum = l.e.with_number(Fn::add, variance, a.real("eps"));
+  return scaled_by(l, a, x,
+                   {per_channel(l, a.value("running_mean"), x), l.e.unary(Fn::rsqrt, sum)});
+}
+
+// With those of the batch: over all axes but the channels'.
+ValueId norm_of_batch(Lowering& l, const Args& a, Statistics& s) {
+  const ValueId x = widen(l, a.value("input"));
+  std::vector<int64_t> axes;
+  for (int64_t i = 0; i < l.e.rank(x); ++i)
+    if (i != 1) axes.push_back(i);
+  s = statistics(l, x, axes, a.real("eps"));
+  return scaled_by(l, a, x, s);
+}
+
+Results batch_norm_no_stats(Lowering& l, const Args& a) {
+  Statistics s;
+  const ValueId y = norm_of_batch(l, a, s);
+  const auto flat = [&](ValueId v) { return l.e.reshape(v, {elements(l.e.shape(v))}); };
+  return std::vector<ValueId>{y, flat(s.mean), flat(s.inverse_deviation)};
 }
 
 void refuse_training(const Args& a) {
@@ -127,7 +151,10 @@ void refuse_training(const Args& a) {
           "batch_norm in training is not supported; export the module in eval()");
 }
 
+// Without running statistics those of the batch are meant, in evaluation too.
 Results batch_norm(Lowering& l, const Args& a) {
+  Statistics s;
+  if (!a.has("running_mean") && !a.has("running_var")) return norm_of_batch(l, a, s);
   refuse_training(a);
   return batch_norm_of(l, a);
 }
@@ -177,8 +204,10 @@ constexpr Row kRows[] = {
     {"_native_batch_norm_legit_no_training",
      "input, weight, bias, running_mean, running_var, momentum, eps, training=False",
      batch_norm_both},
-    {"native_batch_norm", "input, weight, bias, running_mean, running_var, training, momentum, eps",
-     batch_norm_both},
+    {"_native_batch_norm_legit.no_stats", "input, weight, bias, training, momentum, eps",
+     batch_norm_no_stats},
+    {"native_batch_norm _native_batch_norm_legit",
+     "input, weight, bias, running_mean, running_var, training, momentum, eps", batch_norm_both},
     {"instance_norm",
      "input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps",
      instance_norm},

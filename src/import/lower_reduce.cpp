@@ -61,6 +61,18 @@ Results nan_sum(Lowering& l, const Args& a) {
   return l.e.reduce("sum", numbers, axes_of(l, a), a.flag("keepdim"));
 }
 
+Results nan_mean(Lowering& l, const Args& a) {
+  const ValueId x = to_type(l, a), wide = widen(l, x);
+  const ValueId is_nan = l.e.unary(Fn::is_nan, wide);
+  const Axes axes = axes_of(l, a);
+  const bool keep = a.flag("keepdim");
+  const ValueId numbers = l.e.choose(is_nan, l.e.scalar(0, l.e.dtype(wide)), wide);
+  const ValueId present = l.e.cast(l.e.unary(Fn::logical_not, is_nan), l.e.dtype(wide));
+  return l.e.cast(l.e.binary(Fn::div, l.e.reduce("sum", numbers, axes, keep),
+                             l.e.reduce("sum", present, axes, keep)),
+                  l.e.dtype(x));
+}
+
 ValueId extremum_of(Lowering& l, std::string_view fn, ValueId x, const Axes& axes, bool keep) {
   if (l.e.dtype(x) == DType::boolean) fn = fn == "max" ? "any" : "all";
   return l.e.reduce(fn, x, axes, keep);
@@ -230,6 +242,7 @@ constexpr Row kRows[] = {
     {"sum sum.dim_IntList", "self, dim=None, keepdim=False, dtype=None", accumulated<'+'>},
     {"prod prod.dim_int", "self, dim=None, keepdim=False, dtype=None", accumulated<'*'>},
     {"mean mean.dim", "self, dim=None, keepdim=False, dtype=None", mean},
+    {"nanmean", "self, dim=None, keepdim=False, dtype=None", nan_mean},
     {"nansum", "self, dim=None, keepdim=False, dtype=None", nan_sum},
     {"amax", "self, dim=[], keepdim=False", extremum<true>},
     {"amin", "self, dim=[], keepdim=False", extremum<false>},

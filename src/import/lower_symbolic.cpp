@@ -182,12 +182,20 @@ Results size(Lowering& l, const Args& a) {
   const Ref x = a.ref("self");
   return Number::of_dim(l.shape(x)[static_cast<size_t>(a.axis("dim", l.rank(x)))]);
 }
+Results stride(Lowering& l, const Args& a) {
+  const Ref x = a.ref("self");
+  require(l.is_row_major(x), Errc::unsupported,
+          "the stride of a tensor that is not contiguous is not supported");
+  const Shape shape = l.shape(x);
+  return Number::of_dim(elements(Shape(shape.begin() + a.axis("dim", l.rank(x)) + 1, shape.end())));
+}
 Results count(Lowering& l, const Args& a) {
   return Number::of_dim(elements(l.shape(a.ref("self"))));
 }
 
 constexpr Row kRows[] = {
     {"sym_size.int", "self, dim", size},
+    {"sym_stride.int", "self, dim", stride},
     {"sym_numel", "self", count},
     {"item _local_scalar_dense", "self", item},
     {"_operator.add", "a, b", binary<sum>},
