@@ -1,4 +1,4 @@
-# oneDNN for matrix products, where it is wanted and found. Its own CMake package asks for OpenCL
+# oneDNN for matrix products and convolutions, where it is wanted and found. Its own CMake package asks for OpenCL
 # headers that nothing here needs.
 set(TUTTI_ONEDNN AUTO CACHE STRING "matrix products by oneDNN: ON, OFF, or AUTO for when it is found")
 set_property(CACHE TUTTI_ONEDNN PROPERTY STRINGS AUTO ON OFF)
@@ -13,10 +13,10 @@ if(TUTTI_ONEDNN AND TUTTI_DNNL_INCLUDE AND TUTTI_DNNL_LIBRARY)
   target_include_directories(tutti_dnnl SYSTEM INTERFACE $<BUILD_INTERFACE:${TUTTI_DNNL_INCLUDE}>)
   install(TARGETS tutti_dnnl EXPORT tuttiTargets)
   set(tutti_onednn tutti_dnnl)
-  set(tutti_onednn_unused dnnl_matmul_absent.cpp)
+  set(tutti_onednn_unused dnnl_matmul_absent.cpp dnnl_conv_absent.cpp)
 elseif(TUTTI_ONEDNN STREQUAL "AUTO" OR NOT TUTTI_ONEDNN)
   set(tutti_onednn)
-  set(tutti_onednn_unused dnnl_matmul.cpp)
+  set(tutti_onednn_unused dnnl_matmul.cpp dnnl_conv.cpp dnnl_support.h)
 else()
   message(FATAL_ERROR "TUTTI_ONEDNN is ON, but oneDNN was not found: apt-get install libdnnl-dev")
 endif()

@@ -5,6 +5,7 @@
 
 #include "compile/repack.h"
 #include "compiled_model.h"
+#include "device/cpu/dnnl_matmul.h"
 #include "ops/constant.h"
 #include "ops/conv.h"
 #include "ops/elementwise.h"
@@ -74,6 +75,21 @@ TEST(Convolutions, GiveTheSameCompiledAsStepByStep) {
     plain.fuse = false;
     CompiledModel one(decoder(dtype), plain, 1), other(decoder(dtype), {});
     expect_near(other.run(x), one.run(x), tolerance);
+  }
+}
+
+TEST(Convolutions, GiveTheSameByEveryImplementation) {
+  const Tensors x{{"x", numbers(DType::f32, {2, 20, 9, 8}, 1)}};
+  CompiledModel wanted(decoder(DType::f32), {}, 1);
+  for (const char* name : {"own", "plain", "onednn"}) {
+    CompileOptions options;
+    options.matmul = name;
+    if (name == std::string_view("onednn") && cpu::dnnl_version_text().empty()) continue;
+    CompiledModel model(decoder(DType::f32), options);
+    expect_near(model.run(x), wanted.run(x), 1e-5);
+    size_t by_name = 0;
+    for (const Step& step : convolutions(model.program())) by_name += step.implementation == name;
+    EXPECT_GE(by_name, 2u) << name;
   }
 }
 

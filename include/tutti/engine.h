@@ -40,7 +40,8 @@ struct BuildOptions {
   int threads = 0;
   /// Off: every operator is a step of its own, for comparisons.
   bool fuse = true;
-  /// Matrix products by "own" kernels, "onednn", or "plain" loops; "auto" or empty for the fastest.
+  /// Matrix products and convolutions by "own" kernels, "onednn", or "plain" loops; "auto" or empty
+  /// for the fastest.
   /// What oneDNN does not take is run by own kernels.
   std::string matmul;
   /// Called from the building thread.

@@ -68,7 +68,7 @@ Command build_command() {
         "when it does",
         true},
        {"--threads", "N", "threads that plans are tuned for; all usable cores when not given"},
-       {"--matmul", "NAME", "matrix products by: auto, own, onednn or plain"},
+       {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
        {"--no-fuse", "", "every operator is a step of its own"}},
       build};
 }

@@ -143,7 +143,7 @@ Command run_command() {
        {"--hold", "NAME", "computes once what depends on this input alone", true},
        {"--weights", "PATH", "weights by name: .safetensors, .npz, an index or a folder"},
        {"--dtype", "TYPE", "keep, f32 or bf16: what floating-point weights are converted to"},
-       {"--matmul", "NAME", "matrix products by: auto, own, onednn or plain"},
+       {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
        {"--no-fuse", "", "every operator is a step of its own"}},
       run};
 }

@@ -5,6 +5,7 @@
 
 #include "compile/pass.h"
 #include "core/error.h"
+#include "ops/fused_conv.h"
 #include "ops/fused_matmul.h"
 #include "ops/implementation.h"
 #include "ops/matmul.h"
@@ -35,7 +36,8 @@ void choose_implementations(std::vector<Step>& steps, const CompileOptions& opti
     std::vector<Tensor> in, out;
     for (const Operand& operand : step.in) in.push_back(layout_of(operand));
     for (const Operand& operand : step.out) out.push_back(layout_of(operand));
-    const bool product = step.op.as<Matmul>() || step.op.as<FusedMatmul>();
+    const bool product = step.op.as<Matmul>() || step.op.as<FusedMatmul>() || step.op.as<Conv>() ||
+                         step.op.as<FusedConv>();
     step.implementation =
         prepare_kernel({step.op, in, out, options.threads}, product ? matmul : "").second;
   }

@@ -11,7 +11,7 @@ namespace tutti {
 /// How a network is compiled.
 struct CompileOptions {
   bool fuse = true;               ///< off: every operator is a step of its own
-  std::string matmul;             ///< auto (also ""), own, onednn or plain matrix products
+  std::string matmul;             ///< auto (also ""), own, onednn or plain products, convolutions too
   int threads = 1;                ///< that the plan is tuned for; any number runs it
   std::vector<std::string> held;  ///< inputs that rarely change
 };

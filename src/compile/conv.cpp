@@ -48,7 +48,8 @@ bool fuse_convs(Compilation& c) {
 }
 
 bool pack_conv_weights(Compilation& c) {
-  if (!c.options.fuse) return false;
+  // oneDNN, where it is wanted, reads weights as they are.
+  if (!c.options.fuse || c.options.matmul == "onednn") return false;
   Function& f = c.function;
   const std::vector<bool> fixed = fixed_values(c);
   return change_nodes(f, [&](Node& node) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/conv_kernel.h"
 
+#include <optional>
+
+#include "device/cpu/dnnl_conv.h"
 #include "device/cpu/packed_matrix.h"
 #include "ops/loops.h"
 
@@ -36,10 +39,11 @@ bool is_dense_kernel(const Tensor& w) {
   return true;
 }
 
+// Product: cpu::Conv or cpu::DnnlConv.
+template <class Product>
 class ConvKernel final : public Kernel {
  public:
-  ConvKernel(const cpu::ConvProblem& problem, const KernelSpec& spec)
-      : conv_(problem, spec.threads), inputs_(spec.in.size()) {}
+  ConvKernel(Product product, size_t inputs) : conv_(std::move(product)), inputs_(inputs) {}
 
   size_t workspace() const override { return conv_.workspace_bytes(); }
 
@@ -50,16 +54,18 @@ class ConvKernel final : public Kernel {
   }
 
  private:
-  cpu::Conv conv_;
+  Product conv_;
   std::vector<const void*> inputs_;
 };
 
-std::unique_ptr<Kernel> prepare(const Conv& op, const Epilogue& epilogue, const Dims& w_shape,
-                                bool packed, const KernelSpec& spec) {
+// The operator on these operands; nothing for types and layouts that no implementation takes.
+std::optional<cpu::ConvProblem> problem_of(const Conv& op, const Epilogue& epilogue,
+                                           const Dims& w_shape, bool packed,
+                                           const KernelSpec& spec) {
   const Tensor &x = spec.in[0], &w = spec.in[1], &y = spec.out[0];
   for (const Tensor& t : spec.in)
-    if (!is_taken(t.dtype)) return nullptr;
-  if (y.elements() == 0 || epilogue.size() > cpu::kMaxPostOps) return nullptr;
+    if (!is_taken(t.dtype)) return std::nullopt;
+  if (y.elements() == 0 || epilogue.size() > cpu::kMaxPostOps) return std::nullopt;
   cpu::ConvProblem problem = conv_sizes(op, x.shape, w_shape, y.shape);
   problem.input = image_layout(x.dtype, x.strides);
   problem.output = image_layout(y.dtype, y.strides);
@@ -68,8 +74,8 @@ std::unique_ptr<Kernel> prepare(const Conv& op, const Epilogue& epilogue, const 
   if (!packed) {
     const int64_t taps = problem.kernel[0] * problem.kernel[1] * problem.kernel[2];
     // Rows of a matrix: all of an output channel's weights beside each other.
-    if (!is_dense_kernel(w) || w.elements() == 0) return nullptr;
-    if (!op.transposed && w.shape[1] > 1 && w.strides[1] != taps) return nullptr;
+    if (!is_dense_kernel(w) || w.elements() == 0) return std::nullopt;
+    if (!op.transposed && w.shape[1] > 1 && w.strides[1] != taps) return std::nullopt;
     problem.weight_strides = {w.strides[0], w.strides[1]};
   }
   for (const EpilogueStep& step : epilogue) {
@@ -80,7 +86,7 @@ std::unique_ptr<Kernel> prepare(const Conv& op, const Epilogue& epilogue, const 
     }
     problem.post_ops.push_back(post);
   }
-  return std::make_unique<ConvKernel>(problem, spec);
+  return problem;
 }
 
 }  // namespace
@@ -105,24 +111,58 @@ cpu::ConvProblem conv_sizes(const Conv& op, const Dims& x, const Dims& w, const 
   return p;
 }
 
-std::unique_ptr<Kernel> prepare_conv(const KernelSpec& spec) {
+namespace {
+
+std::optional<cpu::ConvProblem> problem_of_conv(const KernelSpec& spec) {
   Epilogue epilogue;
   std::vector<Tensor> in(spec.in.begin(), spec.in.end());
   if (in.size() > 2) {
     epilogue.push_back({EpilogueStep::Kind::add, 2});
     in[2] = per_channel(in[2], in[0].rank());
   }
-  return prepare(*spec.op.as<Conv>(), epilogue, in[1].shape, false,
-                 {spec.op, in, spec.out, spec.threads});
+  return problem_of(*spec.op.as<Conv>(), epilogue, in[1].shape, false,
+                    {spec.op, in, spec.out, spec.threads});
 }
 
-std::unique_ptr<Kernel> prepare_fused_conv(const KernelSpec& spec) {
+std::optional<cpu::ConvProblem> problem_of_fused_conv(const KernelSpec& spec) {
   const auto& op = *spec.op.as<FusedConv>();
   const bool packed = !op.packed.empty();
   const auto read = cpu::PackedLayout::of(cpu::current_isa(), DType::f32);
-  if (packed && (op.packed != to_string(read) || !spec.in[1].is_contiguous())) return nullptr;
+  if (packed && (op.packed != to_string(read) || !spec.in[1].is_contiguous())) return std::nullopt;
   const Dims w = packed ? Dims{op.outputs, spec.in[0].shape[1], 3, 3} : spec.in[1].shape;
-  return prepare(op, op.epilogues[0], w, packed, spec);
+  return problem_of(op, op.epilogues[0], w, packed, spec);
+}
+
+std::unique_ptr<Kernel> own(const std::optional<cpu::ConvProblem>& problem,
+                            const KernelSpec& spec) {
+  if (!problem) return nullptr;
+  return std::make_unique<ConvKernel<cpu::Conv>>(cpu::Conv(*problem, spec.threads), spec.in.size());
+}
+
+std::unique_ptr<Kernel> onednn(const std::optional<cpu::ConvProblem>& problem,
+                               const KernelSpec& spec) {
+  if (!problem) return nullptr;
+  auto product = cpu::DnnlConv::prepare(*problem, spec.threads);
+  if (!product) return nullptr;
+  return std::make_unique<ConvKernel<cpu::DnnlConv>>(std::move(*product), spec.in.size());
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> prepare_conv(const KernelSpec& spec) {
+  return own(problem_of_conv(spec), spec);
+}
+
+std::unique_ptr<Kernel> prepare_fused_conv(const KernelSpec& spec) {
+  return own(problem_of_fused_conv(spec), spec);
+}
+
+std::unique_ptr<Kernel> prepare_conv_onednn(const KernelSpec& spec) {
+  return onednn(problem_of_conv(spec), spec);
+}
+
+std::unique_ptr<Kernel> prepare_fused_conv_onednn(const KernelSpec& spec) {
+  return onednn(problem_of_fused_conv(spec), spec);
 }
 
 }  // namespace tutti

@@ -14,6 +14,11 @@ namespace tutti {
 std::unique_ptr<Kernel> prepare_conv(const KernelSpec& spec);
 std::unique_ptr<Kernel> prepare_fused_conv(const KernelSpec& spec);
 
+/// Both by oneDNN, see device/cpu/dnnl_conv.h. Null for what it does not take, and always in a
+/// build without it.
+std::unique_ptr<Kernel> prepare_conv_onednn(const KernelSpec& spec);
+std::unique_ptr<Kernel> prepare_fused_conv_onednn(const KernelSpec& spec);
+
 /// Sizes of a convolution of x with weights of this shape to y; no layouts.
 cpu::ConvProblem conv_sizes(const Conv& op, const Dims& x, const Dims& w, const Dims& y);
 

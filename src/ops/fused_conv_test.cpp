@@ -31,7 +31,8 @@ std::optional<Tensor> run_kernel(const Op& op, const std::vector<Tensor>& in, in
   for (const Tensor& t : in) types.push_back({t.dtype, to_shape(t.shape)});
   const TensorType type = op.infer(types)[0];
   const Tensor y = in_layout(Tensor::zeros(type.dtype, constant_dims(type.shape)), layout);
-  const auto [kernel, found] = prepare_kernel({op, in, std::span(&y, 1), 2});
+  const auto [kernel, found] =
+      prepare_kernel({op, in, std::span(&y, 1), 2}, name == "plain" ? "" : name);
   if (found != name) return std::nullopt;
   std::vector<char> workspace(kernel->workspace() + 64);
   cpu::Pool pool(2);
@@ -40,7 +41,8 @@ std::optional<Tensor> run_kernel(const Op& op, const std::vector<Tensor>& in, in
   return y;
 }
 
-// Compares the own kernel with the plain implementation in all layouts that the kernel takes.
+// Compares the own kernel with the plain implementation in all layouts, and oneDNN in those that it
+// takes.
 void expect_own(const FusedConv& op, const std::vector<Tensor>& in, double tolerance = 1e-5) {
   int taken = 0;
   for (int layout = 0; layout < kLayouts; ++layout) {
@@ -49,6 +51,8 @@ void expect_own(const FusedConv& op, const std::vector<Tensor>& in, double toler
     const auto y = run_kernel(op, relaid, (layout + 1) % kLayouts, "own");
     taken += y.has_value();
     if (y) expect_values(*y, values_of(run_op(op, in)[0]), tolerance);
+    const auto other = run_kernel(op, relaid, layout, "onednn");
+    if (other) expect_values(*other, values_of(run_op(op, in)[0]), tolerance);
   }
   EXPECT_EQ(taken, kLayouts);
 }

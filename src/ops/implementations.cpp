@@ -26,6 +26,8 @@ std::vector<Implementation> rows() {
   if (!cpu::dnnl_version_text().empty()) {
     all.push_back({"fused_matmul", "onednn", prepare_fused_matmul_onednn});
     all.push_back({"matmul", "onednn", prepare_matmul_onednn});
+    all.push_back({"fused_conv", "onednn", prepare_fused_conv_onednn});
+    all.push_back({"conv", "onednn", prepare_conv_onednn});
   }
   return all;
 }

@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "device/cpu/dnnl_conv.h"
+#include "device/cpu/dnnl_matmul.h"
 #include "device/cpu/gemm_reference_test.h"
 #include "device/cpu/packed_matrix.h"
 
@@ -145,54 +147,92 @@ Bytes pack(const ConvProblem& p, Isa isa, const Bytes& weights) {
   return packed;
 }
 
-/// Runs the problem everywhere with 1 and 3 threads: every element of the output is right, every
-/// byte beside them untouched, and threads change no bit.
-void expect_right(const ConvProblem& p, bool rough = true) {
-  const Bytes x = reference::random_array(
-      p.input.dtype, span_of(p.input, p.images, p.in_channels, p.in_size), 1, rough);
-  const int64_t weights = p.in_channels * (p.out_channels / p.groups) * volume(p.kernel);
-  const Bytes w = reference::random_array(p.weight_dtype, weights, 2, rough);
-  std::vector<Bytes> operands(kMaxPostOps);
-  std::vector<const void*> pointers(kMaxPostOps);
-  for (const ConvPostOp& step : p.post_ops) {
-    if (step.op.kind != PostOp::Kind::add && step.op.kind != PostOp::Kind::multiply) continue;
-    const size_t at = static_cast<size_t>(step.op.operand);
-    operands[at] = reference::random_array(
-        step.operand.dtype, span_of(step.operand, p.images, p.out_channels, p.out_size),
-        static_cast<unsigned>(3 + at));
-    pointers[at] = operands[at].data();
-  }
-  const Bytes before = reference::random_array(
-      p.output.dtype, span_of(p.output, p.images, p.out_channels, p.out_size) + 7, 99);
-  for (Isa isa : isas()) {
-    SCOPED_TRACE(to_string(isa));
-    const Bytes packed = pack(p, isa, w);
-    Bytes first;
-    for (int threads : {1, 3}) {
-      const Conv conv(p, threads, isa);
-      Pool pool(threads);
-      Bytes y = before, workspace(conv.workspace_bytes() + 64, 0x7f);
-      conv.run({x.data(), packed.data(), y.data(), pointers.data()}, workspace.data(), pool);
-      for (size_t i = 0; i < 64; ++i) ASSERT_EQ(workspace[conv.workspace_bytes() + i], 0x7f);
-      if (threads == 1) first = y;
-      EXPECT_TRUE(first == y) << "threads change the result";
+/// The memory of a problem with random contents.
+class Fixture {
+ public:
+  Fixture(const ConvProblem& problem, bool rough) : p_(problem) {
+    const ConvProblem& p = p_;
+    x_ = reference::random_array(p.input.dtype,
+                                 span_of(p.input, p.images, p.in_channels, p.in_size), 1, rough);
+    const int64_t weights = p.in_channels * (p.out_channels / p.groups) * volume(p.kernel);
+    w_ = reference::random_array(p.weight_dtype, weights, 2, rough);
+    for (const ConvPostOp& step : p.post_ops) {
+      if (step.op.kind != PostOp::Kind::add && step.op.kind != PostOp::Kind::multiply) continue;
+      const size_t at = static_cast<size_t>(step.op.operand);
+      operands_[at] = reference::random_array(
+          step.operand.dtype, span_of(step.operand, p.images, p.out_channels, p.out_size),
+          static_cast<unsigned>(3 + at));
     }
-    Bytes wanted = before;
+    before_ = reference::random_array(
+        p.output.dtype, span_of(p.output, p.images, p.out_channels, p.out_size) + 7, 99);
+  }
+
+  /// The output of a run with weights packed for `isa`.
+  template <class C>
+  Bytes run(C& conv, int threads, Isa isa) const {
+    const Bytes packed = pack(p_, isa, w_);
+    Pool pool(threads);
+    Bytes y = before_, workspace(conv.workspace_bytes() + 64, 0x7f);
+    const void* pointers[kMaxPostOps];
+    for (size_t i = 0; i < kMaxPostOps; ++i) pointers[i] = operands_[i].data();
+    conv.run({x_.data(), packed.data(), y.data(), pointers}, workspace.data(), pool);
+    for (size_t i = 0; i < 64; ++i) EXPECT_EQ(workspace[conv.workspace_bytes() + i], 0x7f);
+    return y;
+  }
+
+  /// Every element of the output is right, every byte beside them untouched.
+  void check(const Bytes& y) const {
+    const ConvProblem& p = p_;
+    Bytes wanted = before_;
     for (int64_t image = 0; image < p.images; ++image)
       for (int64_t o = 0; o < p.out_channels; ++o)
         each_position(p.out_size, [&](const Spatial& at) {
-          const double value = finish(p, operands, image, o, at, sum_at(p, x, w, image, o, at));
+          const double value = finish(p, operands_, image, o, at, sum_at(p, x_, w_, image, o, at));
           const int64_t to = offset(p.output, image, o, at);
-          const double found = reference::read(first.data(), p.output.dtype, to);
-          ASSERT_NEAR(found, value, tolerance(p) * std::max(1.0, std::abs(value)))
+          ASSERT_NEAR(reference::read(y.data(), p.output.dtype, to), value,
+                      tolerance(p) * std::max(1.0, std::abs(value)))
               << "image " << image << ", channel " << o << ", pixel " << at[0] << " " << at[1]
               << " " << at[2];
           const size_t bytes = size_of(p.output.dtype);
           std::memcpy(wanted.data() + static_cast<size_t>(to) * bytes,
-                      first.data() + static_cast<size_t>(to) * bytes, bytes);
+                      y.data() + static_cast<size_t>(to) * bytes, bytes);
         });
-    EXPECT_TRUE(wanted == first) << "memory beside the output was written";
+    EXPECT_TRUE(wanted == y) << "memory beside the output was written";
   }
+
+ private:
+  ConvProblem p_;
+  Bytes x_, w_, before_;
+  std::vector<Bytes> operands_ = std::vector<Bytes>(kMaxPostOps);
+};
+
+int taken_by_onednn = 0;
+
+/// Runs the problem on every instruction set with 1 and 3 threads, which change no bit; and by
+/// oneDNN, where that takes it.
+void expect_right(const ConvProblem& p, bool rough = true) {
+  const Fixture fixture(p, rough);
+  for (Isa isa : isas()) {
+    SCOPED_TRACE(to_string(isa));
+    const Conv one(p, 1, isa), three(p, 3, isa);
+    const Bytes y = fixture.run(one, 1, isa);
+    EXPECT_TRUE(y == fixture.run(three, 3, isa)) << "threads change the result";
+    fixture.check(y);
+  }
+  for (int threads : {1, 3}) {
+    auto conv = DnnlConv::prepare(p, threads);
+    if (!conv) continue;
+    ++taken_by_onednn;
+    SCOPED_TRACE("oneDNN");
+    fixture.check(fixture.run(*conv, threads, best_isa()));
+    fixture.check(fixture.run(*conv, threads, best_isa()));
+  }
+}
+
+TEST(CpuConv, IsTakenByOneDnnWhereThatIsBuiltIn) {
+  taken_by_onednn = 0;
+  expect_right(make_problem(2, 1, 5, 40, {1, 7, 9}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}));
+  EXPECT_EQ(taken_by_onednn, dnnl_version_text().empty() ? 0 : 2);
 }
 
 ConvPostOp bias(int operand, DType dtype = DType::f32) {

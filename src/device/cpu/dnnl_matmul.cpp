@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/cpu/dnnl_matmul.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <atomic>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <string_view>
-#include <utility>
 
 #include "core/error.h"
 #include "core/text.h"
+#include "device/cpu/dnnl_support.h"
 #include "device/cpu/gemm_recipe.h"
 #include "device/cpu/packed_matrix.h"
 
@@ -18,61 +15,13 @@ namespace tutti::cpu {
 
 namespace {
 
+using namespace dnnl_support;
 using dnnl::memory;
 using dnnl::primitive_attr;
 
 constexpr int64_t kLeastRows = 8;         // of a block, where rows are cut for several threads
 constexpr int64_t kLeastColumns = 64;     // and of columns
 constexpr double kLeastProducts = 50000;  // multiply-adds below which a task is not handed out
-
-// The OpenMP library that oneDNN brings along, if it brings one.
-struct OpenMp {
-  int (*max_threads)() = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_max_threads"));
-  void (*set_threads)(int) = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT,
-                                                                   "omp_set_num_threads"));
-};
-
-const OpenMp& openmp() {
-  static const OpenMp found;
-  return found;
-}
-
-// While it lives, oneDNN uses the calling thread alone.
-class OneThread {
- public:
-  OneThread() : before_(openmp().max_threads ? openmp().max_threads() : 1) { set(1); }
-  ~OneThread() { set(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  static void set(int threads) {
-    if (openmp().set_threads) openmp().set_threads(threads);
-  }
-  int before_;
-};
-
-const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
-  return cpu;
-}
-
-// Builds of oneDNN on other thread libraries cannot be held to one thread.
-bool usable() {
-  const unsigned runtime = dnnl::version()->cpu_runtime;
-  return runtime == DNNL_RUNTIME_SEQ ||
-         (runtime == DNNL_RUNTIME_OMP && openmp().max_threads && openmp().set_threads);
-}
-
-// oneDNN 2 takes a scale that version 3 has no longer.
-template <class PostOps>
-void append_eltwise(PostOps& list, dnnl::algorithm f, float alpha) {
-  if constexpr (requires { list.append_eltwise(1.0f, f, alpha, 0.0f); }) {
-    list.append_eltwise(1.0f, f, alpha, 0.0f);
-  } else {
-    list.append_eltwise(f, alpha, 0.0f);
-  }
-}
 
 // Version 2 makes it in two steps.
 template <class Matmul = dnnl::matmul>
@@ -85,28 +34,6 @@ auto describe(const memory::desc& a, const memory::desc& b, const memory::desc* 
   } else {
     return bias ? Description(engine(), a, b, *bias, c, attr)
                 : Description(engine(), a, b, c, attr);
-  }
-}
-
-// The elementwise algorithm and its alpha. Not relu and exp, that lose a NaN, nor log, that is
-// wrong below the least normal number.
-std::optional<std::pair<dnnl::algorithm, float>> eltwise(Unary f) {
-  using A = dnnl::algorithm;
-  switch (f) {
-    case Unary::gelu_erf:
-      return std::pair{A::eltwise_gelu_erf, 0.0f};
-    case Unary::gelu_tanh:
-      return std::pair{A::eltwise_gelu_tanh, 0.0f};
-    case Unary::silu:
-      return std::pair{A::eltwise_swish, 1.0f};
-    case Unary::quick_gelu:
-      return std::pair{A::eltwise_swish, 1.702f};
-    case Unary::tanh:
-      return std::pair{A::eltwise_tanh, 0.0f};
-    case Unary::sigmoid:
-      return std::pair{A::eltwise_logistic, 0.0f};
-    default:
-      return std::nullopt;
   }
 }
 
@@ -160,12 +87,6 @@ bool takes(const GemmProblem& problem) {
   return true;
 }
 
-// An argument of a primitive: which, and how it lies.
-struct Slot {
-  int argument;
-  memory::desc desc;
-};
-
 // One size of blocks of one output. Slots: A, B, C, scratch, then the operands in order.
 struct Variant {
   size_t output;
@@ -180,20 +101,6 @@ struct ColumnBlock {
   int64_t column;  // of the output
   int64_t columns;
   size_t variants[2];  // for blocks of rows of the usual height, and the last one
-};
-
-// What one thread executes a variant with.
-struct Call {
-  std::vector<memory> memories;
-  std::vector<dnnl_exec_arg_t> arguments;
-  std::vector<void*> handles;
-
-  // oneDNN allocates when it takes a new address.
-  bool set(size_t slot, const void* address) {
-    if (handles[slot] == address) return true;
-    handles[slot] = const_cast<void*>(address);
-    return dnnl_memory_set_data_handle(memories[slot].get(), handles[slot]) == dnnl_success;
-  }
 };
 
 const float* offset(const void* base, int64_t elements) {
@@ -314,14 +221,7 @@ void DnnlMatmul::State::make_calls() {
   for (int thread = 0; thread < threads; ++thread) {
     streams.emplace_back(engine());
     auto& list = calls.emplace_back();
-    for (const Variant& v : variants) {
-      Call& call = list.emplace_back();
-      for (const Slot& slot : v.slots) {
-        call.memories.emplace_back(slot.desc, engine(), nullptr);
-        call.arguments.push_back({slot.argument, call.memories.back().get()});
-      }
-      call.handles.resize(v.slots.size(), nullptr);
-    }
+    for (const Variant& v : variants) list.emplace_back(v.slots);
   }
 }
 
