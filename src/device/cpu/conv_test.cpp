@@ -172,11 +172,11 @@ class Fixture {
   Bytes run(C& conv, int threads, Isa isa) const {
     const Bytes packed = pack(p_, isa, w_);
     Pool pool(threads);
-    Bytes y = before_, workspace(conv.workspace_bytes() + 64, 0x7f);
+    Bytes y = before_, workspace(conv.workspace_bytes() + 64, 0xff);
     const void* pointers[kMaxPostOps];
     for (size_t i = 0; i < kMaxPostOps; ++i) pointers[i] = operands_[i].data();
     conv.run({x_.data(), packed.data(), y.data(), pointers}, workspace.data(), pool);
-    for (size_t i = 0; i < 64; ++i) EXPECT_EQ(workspace[conv.workspace_bytes() + i], 0x7f);
+    for (size_t i = 0; i < 64; ++i) EXPECT_EQ(workspace[conv.workspace_bytes() + i], 0xff);
     return y;
   }
 
