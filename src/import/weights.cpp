@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "import/weights.h"
 
+#include <algorithm>
 #include <set>
 
 #include "core/error.h"
@@ -8,12 +9,13 @@
 namespace tutti {
 namespace {
 
-// A file of another model lacks every name; near ones are looked for a few times only.
-constexpr size_t kNearestShown = 8;
+// A file of another model lacks every name: the first ones tell.
+constexpr size_t kShown = 8;
 
 std::string list_of(const std::vector<std::string>& lines) {
   std::string text;
-  for (const std::string& line : lines) text += "\n  " + line;
+  for (size_t i = 0; i < std::min(lines.size(), kShown); ++i) text += "\n  " + lines[i];
+  if (lines.size() > kShown) text += join("\n  and ", lines.size() - kShown, " more");
   return text;
 }
 
@@ -31,7 +33,7 @@ class Binder {
     std::optional<Tensor> tensor = weights_.find(resident.name);
     if (!tensor) {
       std::string line = resident.name;
-      if (missing_.size() < kNearestShown)
+      if (missing_.size() < kShown)
         line += join("; nearest: ", join_list(nearest_names(resident.name, names_, 2)));
       missing_.push_back(std::move(line));
       return std::nullopt;

@@ -88,6 +88,14 @@ TEST(Weights, NamesWhatIsMissingAndWhatIsNear) {
       << message;
 }
 
+TEST(Weights, CountsWhatIsMissingBeyondTheFirstFew) {
+  Graph graph = graph_of(DType::f32);
+  for (int i = 0; i < 30; ++i) graph.add_resident({join("other", i), {DType::f32, {1}}});
+  const std::string message = message_of(graph, Source({}), Errc::not_found);
+  EXPECT_NE(message.find("31 weights are missing"), std::string::npos) << message;
+  EXPECT_NE(message.find("and 23 more"), std::string::npos) << message;
+}
+
 TEST(Weights, RefusesAnotherShape) {
   Graph graph = graph_of(DType::f32);
   const Source source({{"blocks.0.weight", filled(DType::f32, {3, 2}, 0)}});
