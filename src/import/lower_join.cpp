@@ -106,19 +106,27 @@ Results repeat_interleave(Lowering& l, const Args& a) {
   return l.e.reshape(l.e.expand(apart, wide), whole);
 }
 
-// As many times as a tensor says; how many there are in all must be known.
-Results repeat_each(Lowering& l, const Args& a) {
+// 0, 1, ... each as many times as a tensor says; how many there are in all must be known.
+ValueId repeated_places(Lowering& l, const Args& a, ValueId counts) {
   require(a.has("output_size"), Errc::unsupported,
           "repeat_interleave without output_size gives a shape that depends on values");
+  const ValueId ends = l.e.op(Scan{"sum", 0}, {l.e.cast(counts, DType::i64)});
+  const ValueId places = l.e.unsqueeze(l.e.iota(a.dim("output_size")), 1);
+  const ValueId passed = l.e.cast(l.e.binary(Fn::less_equal, ends, places), DType::i64);
+  return l.e.reduce("sum", passed, {1}, false);
+}
+
+Results repeat_indices(Lowering& l, const Args& a) {
+  const ValueId counts = a.value("repeats");
+  return l.e.cast(repeated_places(l, a, counts), l.e.dtype(counts));
+}
+
+Results repeat_each(Lowering& l, const Args& a) {
   ValueId x = a.value("self");
   if (!a.has("dim")) x = l.e.reshape(x, {elements(l.e.shape(x))});
   const int64_t axis = a.has("dim") ? a.axis("dim", l.e.rank(x)) : 0;
-  const ValueId counts =
-      l.e.expand(l.e.cast(a.value("repeats"), DType::i64), {l.e.extent(x, axis)});
-  const ValueId ends = l.e.op(Scan{"sum", 0}, {counts});
-  const ValueId places = l.e.unsqueeze(l.e.iota(a.dim("output_size")), 1);
-  const ValueId passed = l.e.cast(l.e.binary(Fn::less_equal, ends, places), DType::i64);
-  return l.e.op(Take{axis}, {x, l.e.reduce("sum", passed, {1}, false)});
+  const ValueId counts = l.e.expand(a.value("repeats"), {l.e.extent(x, axis)});
+  return l.e.op(Take{axis}, {x, repeated_places(l, a, counts)});
 }
 
 ValueId flip_axis(Lowering& l, ValueId x, int64_t axis) {
@@ -305,6 +313,7 @@ constexpr Row kRows[] = {
     {"repeat", "self, repeats", repeat},
     {"tile", "self, dims", tile},
     {"repeat_interleave.self_int", "self, repeats, dim=None, output_size=None", repeat_interleave},
+    {"repeat_interleave.Tensor", "repeats, output_size=None", repeat_indices},
     {"repeat_interleave.self_Tensor", "self, repeats, dim=None, output_size=None", repeat_each},
     {"flip", "self, dims", flip},
     {"fliplr", "self", flip_one<1>},

@@ -195,6 +195,19 @@ Results bilinear(Lowering& l, const Args& a) {
   return bias == kNone ? y : l.e.binary(Fn::add, y, bias);
 }
 
+// Three tensors with axes added, multiplied, and summed over other axes.
+Results trilinear(Lowering& l, const Args& a) {
+  const auto operand = [&](std::string_view name, std::string_view added) {
+    ValueId x = widen(l, a.value(name));
+    for (int64_t axis : a.integers(added)) x = l.e.unsqueeze(x, axis);
+    return x;
+  };
+  const ValueId x = operand("i1", "expand1"), y = operand("i2", "expand2");
+  const ValueId product = l.e.binary(Fn::mul, l.e.binary(Fn::mul, x, y), operand("i3", "expand3"));
+  const std::vector<int64_t> axes = a.axes("sumdim", l.e.rank(product));
+  return l.e.cast(l.e.reduce("sum", product, axes, false), l.e.dtype(a.value("i1")));
+}
+
 constexpr Row kRows[] = {
     {"linear", "input, weight, bias=None", linear},
     {"matmul linalg_matmul", "self, other", matmul<kSelfOther>},
@@ -218,6 +231,7 @@ constexpr Row kRows[] = {
     {"linalg_vecdot", "x, y, dim=-1", vector_dot},
     {"cross", "self, other, dim=None", cross},
     {"linalg_cross", "self, other, dim=-1", cross},
+    {"_trilinear", "i1, i2, i3, expand1, expand2, expand3, sumdim, unroll_dim=1", trilinear},
     {"bilinear", "input1, input2, weight, bias=None", bilinear},
 };
 

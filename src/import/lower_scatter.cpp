@@ -3,6 +3,7 @@
 
 #include "import/lower_index.h"
 #include "import/lower_slices.h"
+#include "ops/constant.h"
 #include "ops/gather.h"
 #include "ops/reduce.h"
 #include "ops/scatter.h"
@@ -127,6 +128,29 @@ Results put_view(Lowering& l, const Args& a) {
   return copy;
 }
 
+// The elements at offset + sum of index * stride, of x in row-major order, replaced.
+Results put_strided(Lowering& l, const Args& a) {
+  const Ref given = a.ref("self");
+  require(l.is_row_major(given), Errc::unsupported,
+          "as_strided_scatter into a tensor that is not contiguous is not supported");
+  const ValueId x = l.value(given), source = l.e.cast(a.value("src"), l.e.dtype(x));
+  const std::vector<int64_t> sizes = a.integers("size"), strides = a.integers("stride");
+  std::vector<int64_t> places = {a.has("storage_offset") ? a.integer("storage_offset") : 0};
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    std::vector<int64_t> next;
+    for (const int64_t place : places)
+      for (int64_t k = 0; k < sizes[i]; ++k) next.push_back(place + k * strides[i]);
+    places = std::move(next);
+  }
+  const auto count = static_cast<int64_t>(places.size());
+  const Tensor index = Tensor::zeros(DType::i64, {count});
+  std::copy(places.begin(), places.end(), index.as<int64_t>());
+  const ValueId flat = l.e.reshape(x, {elements(l.e.shape(x))});
+  const ValueId y = l.e.op(IndexPut{{0}, false},
+                           {flat, l.e.reshape(source, {count}), l.e.op(Constant{index}, {})});
+  return l.e.reshape(y, l.e.shape(x));
+}
+
 // Like index_copy with a reduction: the index names a slice of x for each slice of source.
 Results index_reduce(Lowering& l, const Args& a) {
   const ValueId x = a.value("self"), source = a.value("source");
@@ -199,6 +223,7 @@ constexpr Row kRows[] = {
     {"slice_scatter", "self, src, dim=0, start=None, end=None, step=1", put_view<slice_view>},
     {"select_scatter", "self, src, dim, index", put_view<select_view>},
     {"diagonal_scatter", "self, src, offset=0, dim1=0, dim2=1", put_view<diagonal_view>},
+    {"as_strided_scatter", "self, src, size, stride, storage_offset=None", put_strided},
     {"index_reduce", "self, dim, index, source, reduce, include_self=True", index_reduce},
     {"masked_scatter", "self, mask, source", masked_scatter},
     {"embedding_bag embedding_bag.padding_idx _embedding_bag_forward_only _embedding_bag",

@@ -477,7 +477,7 @@ FILES |= {
     "rare_image": lambda: singles("1,2,6,7: F.local_response_norm(a, 2), F.lp_pool2d(a.abs(), 2, 3), F.max_pool1d(a[0], 3, return_indices=True), F.interpolate(a, size=(3, 4), mode='bilinear', antialias=True), F.interpolate(a, size=(3, 4), mode='bicubic', antialias=True) | 3,7 7: F.cosine_similarity(a, b, dim=-1), dist(a, b)")
         + [case(f"F.grid_sample(a, b, mode='{m}', padding_mode='{p}', align_corners={c})", num(1, 2, 4, 5), num(1, 3, 4, 2, lo=-1.4, hi=1.4)) for m, p, c in (("bilinear", "zeros", False), ("nearest", "border", True), ("bicubic", "reflection", False))],
 }
-DECOMPOSED = "layer_norm rms_norm group_norm batch_norm softmax linear matmul conv2d max_pool upsample_nearest inplace_arith inplace_slice inplace_fill index_put expand var_mean where cast sdpa modules embedding complex_rope".split()
+DECOMPOSED = "layer_norm rms_norm group_norm batch_norm softmax linear matmul conv2d max_pool upsample_nearest inplace_arith inplace_slice inplace_fill index_put expand var_mean where cast sdpa modules embedding complex_rope rare_products rare_views".split()
 
 # ----------------------------------------------------------------------------------------------- symbolic sizes
 
