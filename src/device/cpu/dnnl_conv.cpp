@@ -21,14 +21,23 @@ bool reads(const PostOp& op) {
   return op.kind == PostOp::Kind::add || op.kind == PostOp::Kind::multiply;
 }
 
+// Descriptions of memory have no negative strides.
+bool is_forward(const ImageLayout& layout) {
+  const Spatial& s = layout.spatial_strides;
+  return layout.channel_stride >= 0 && *std::min_element(s.begin(), s.end()) >= 0;
+}
+
 bool takes(const ConvProblem& p) {
+  if (!is_forward(p.input) || !is_forward(p.output) || p.weight_strides[0] < 0 ||
+      p.weight_strides[1] < 0)
+    return false;
   if (p.transposed || p.winograd || p.weight_dtype != DType::f32 || p.in_channels == 0 ||
       p.input.dtype != DType::f32 || p.output.dtype != DType::f32)
     return false;
   return std::all_of(p.post_ops.begin(), p.post_ops.end(), [](const ConvPostOp& step) {
     if (step.op.kind == PostOp::Kind::round) return false;
     if (step.op.kind == PostOp::Kind::unary) return eltwise(step.op.unary).has_value();
-    return !reads(step.op) || step.operand.dtype == DType::f32;
+    return !reads(step.op) || (step.operand.dtype == DType::f32 && is_forward(step.operand));
   });
 }
 

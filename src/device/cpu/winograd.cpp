@@ -42,9 +42,12 @@ WinogradPlan plan_winograd(const ConvPlan& plan, Isa isa) {
   w.tile_rows = ceil_div(p.out_size[1], 2);
   w.tile_columns = ceil_div(p.out_size[2], 2);
   w.tile_stride = ceil_div(p.in_channels, lanes) * lanes + 16;
-  // Blocks as large as the cache allows, but enough of them for all threads; images too small for
-  // that share out their channels.
-  const int64_t share = ceil_div(p.images * w.tile_rows * w.tile_columns, plan.threads);
+  // Blocks as large as the cache allows, but enough of them for all threads. Small images share out
+  // their channels instead, where those are enough: every task of tiles reads all weights.
+  const int64_t all_tiles = p.images * w.tile_rows * w.tile_columns;
+  const int64_t panels = ceil_div(p.out_channels, width);
+  const bool by_channels = panels >= plan.threads && all_tiles < 2 * kFewTiles * plan.threads;
+  const int64_t share = by_channels ? all_tiles : ceil_div(all_tiles, plan.threads);
   const int64_t most =
       std::min(std::clamp(kTileFloats / (16 * w.tile_stride), kFewTiles * 2, kMostBlock),
                std::max(share, kFewTiles));
@@ -57,7 +60,7 @@ WinogradPlan plan_winograd(const ConvPlan& plan, Isa isa) {
   w.row_blocks = std::max<int64_t>(1, ceil_div(w.tile_rows, rows));
   w.block_rows = std::max<int64_t>(1, ceil_div(w.tile_rows, w.row_blocks));
   const int64_t blocks = std::max<int64_t>(1, p.images * w.row_blocks * w.column_blocks);
-  w.panel_tasks = std::min(ceil_div(p.out_channels, width), ceil_div(plan.threads, blocks));
+  w.panel_tasks = std::min(panels, ceil_div(plan.threads, blocks));
   const int64_t tiles = w.block_rows * w.block_columns;
   w.number_stride = apart(tiles * w.tile_stride);
   w.product_stride = apart(tiles * width);
@@ -71,28 +74,42 @@ WinogradPlan plan_winograd(const ConvPlan& plan, Isa isa) {
   return w;
 }
 
+namespace {
+
+/// The 16 numbers of one 3 x 3 kernel, G g G^T, each `stride` floats from the one before.
+void transform_kernel(const float* g, float* to, int64_t stride) {
+  double half[4][3];  // G g
+  for (int j = 0; j < 3; ++j) {
+    const double a = g[j], b = g[3 + j], d = g[6 + j];
+    half[0][j] = a;
+    half[1][j] = (a + b + d) / 2;
+    half[2][j] = (a - b + d) / 2;
+    half[3][j] = d;
+  }
+  for (const auto& [a, b, d] : half) {
+    for (const double number : {a, (a + b + d) / 2, (a - b + d) / 2, d}) {
+      *to = static_cast<float>(number);
+      to += stride;
+    }
+  }
+}
+
+}  // namespace
+
 void winograd_weights(const void* weights, DType dtype, int64_t outputs, int64_t channels,
                       float* matrix) {
-  std::vector<float> row(static_cast<size_t>(channels * 9));
-  const int64_t bytes = channels * 9 * static_cast<int64_t>(size_of(dtype));
-  for (int64_t o = 0; o < outputs; ++o) {
-    const char* from = static_cast<const char*>(weights) + o * bytes;
-    gemm_kernels(Isa::portable).widen(from, dtype, row.data(), channels * 9);
+  constexpr int64_t kAtOnce = 64;  // output channels: they lie beside each other in the matrix
+  const int64_t each = channels * 9;
+  std::vector<float> kernels(static_cast<size_t>(kAtOnce * each));
+  for (int64_t first = 0; first < outputs; first += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, outputs - first);
+    const char* from =
+        static_cast<const char*>(weights) + first * each * static_cast<int64_t>(size_of(dtype));
+    gemm_kernels(Isa::portable).widen(from, dtype, kernels.data(), count * each);
     for (int64_t c = 0; c < channels; ++c) {
-      const float* g = row.data() + c * 9;
-      double half[4][3];  // G g
-      for (int j = 0; j < 3; ++j) {
-        const double a = g[j], b = g[3 + j], d = g[6 + j];
-        half[0][j] = a;
-        half[1][j] = (a + b + d) / 2;
-        half[2][j] = (a - b + d) / 2;
-        half[3][j] = d;
-      }
-      for (int i = 0; i < 4; ++i) {
-        const auto [a, b, d] = half[i];
-        const double whole[4] = {a, (a + b + d) / 2, (a - b + d) / 2, d};
-        for (int j = 0; j < 4; ++j)
-          matrix[((i * 4 + j) * channels + c) * outputs + o] = static_cast<float>(whole[j]);
+      for (int64_t o = 0; o < count; ++o) {
+        transform_kernel(kernels.data() + o * each + c * 9, matrix + c * outputs + first + o,
+                         channels * outputs);
       }
     }
   }
