@@ -176,8 +176,8 @@ void fetch_output(const Tile& tile, int rows) {
 
 /// Rows of a block, cut into tiles of nearly equal height: the first `taller` have one row more.
 struct Tiles {
-  explicit Tiles(int64_t rows)
-      : count((rows + kTileRows - 1) / kTileRows),
+  Tiles(int64_t rows, int most)
+      : count((rows + most - 1) / most),
         height(static_cast<int>(rows / count)),
         taller(rows % count) {}
   int rows(int64_t i) const { return height + (i < taller ? 1 : 0); }
@@ -254,8 +254,8 @@ const float* prepare_rows(const Task& task, const Block& block, const Tiles& til
 
 void run_block(const Task& task, const Block& block, const Panels& panels) {
   const GemmRecipe& recipe = task.recipe;
-  const Tiles tiles(block.row_end - block.row_begin);
-  const bool pairs = tiles.count == 1 && tiles.rows(0) <= kPairRows;
+  const Tiles tiles(block.row_end - block.row_begin, recipe.pairs ? kPairRows : kTileRows);
+  const bool pairs = recipe.pairs || (tiles.count == 1 && tiles.rows(0) <= kPairRows);
   Tile tile{};
   tile.k = block.k;
   tile.panel_stride = panels.panel_stride;

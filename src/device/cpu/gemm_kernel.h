@@ -11,7 +11,7 @@ namespace tutti::cpu::TUTTI_ISA {
 
 inline constexpr int kWidth = 2 * kLanes;                      ///< columns of a panel
 inline constexpr int kTileRows = kVectorBytes == 64 ? 14 : 6;  ///< accumulators fill the registers
-inline constexpr int kPairRows = kVectorBytes == 64 ? 4 : 2;   ///< most rows for two panels at once
+inline constexpr int kPairRows = kVectorBytes == 64 ? 6 : 2;   ///< most rows for two panels at once
 
 /// One tile of the product: out = (in or 0) + a x b (+ bias).
 struct Tile {

@@ -10,6 +10,7 @@ namespace tutti::cpu::TUTTI_ISA {
 namespace {
 
 constexpr int64_t kAhead = 1024;  // bytes a stream of panels is fetched ahead of its use
+constexpr int kFetchRows = 4;     // with more rows, what is multiplied hides the way from memory
 
 /// kRows x (kPanels * kVectors * kLanes) of the product; T stores the panels. When kInterleaved,
 /// A is [k][kRows] and panels follow each other closely.
@@ -39,7 +40,7 @@ void multiply(const Tile& tile) {
     for (int j = 0; j < kColumns; ++j) {
       const T* from = b + (j / kVectors) * panel_stride + (j % kVectors) * kLanes;
       panel[j] = load(from);
-      if constexpr (kRows <= kPairRows) {
+      if constexpr (kRows <= kFetchRows) {
         __builtin_prefetch(reinterpret_cast<const char*>(from) + kAhead);
       }
     }

@@ -19,6 +19,7 @@ constexpr int64_t kCopiedBlockRows = 504;
 constexpr int64_t kFewRows = 28;          // with fewer, B is read in place rather than packed
 constexpr int64_t kNearBytes = 1 << 20;   // more of B or C is not in the second-level cache
 constexpr int64_t kMostPacked = 1 << 25;  // floats of B packed before the first task
+constexpr int64_t kManyPanels = 12;       // from here on interleaved copies of A pay
 constexpr double kLeastCost = 1500;  // cycles or so below which a task is not worth handing out
 constexpr int kTasksPerThread = 4;
 
@@ -233,6 +234,30 @@ void describe_outputs(GemmRecipe& recipe) {
   }
 }
 
+/// How kernels go through tasks of `rows` x `panels`.
+void choose_tiles(GemmRecipe& recipe, int64_t rows, int64_t panels) {
+  const GemmProblem& problem = recipe.problem;
+  // Fetching what the second-level cache holds already would only cost.
+  recipe.fetch_c = problem.m * problem.n * 4 > kNearBytes && problem.k >= 128;
+  const int64_t b_bytes = panels * recipe.width * recipe.block_k * 4;
+  const bool packed = recipe.b_source == BSource::packed;
+  recipe.interleave = packed && (b_bytes > kNearBytes || panels >= kManyPanels) &&
+                      rows > 2 * recipe.tile_rows && problem.a.col_stride == 1;
+  const bool collide = problem.a.dtype == DType::f32 && problem.a.col_stride == 1 &&
+                       recipe.copy_a == gemm_kernels(recipe.isa).copy_a;
+  // Low tiles read A once for two panels, and their few rows do not collide.
+  recipe.pairs =
+      packed && collide && !recipe.interleave && panels >= 2 && recipe.isa == Isa::avx512;
+  if (collide && (recipe.interleave || recipe.pairs)) {
+    recipe.copy_a = nullptr;
+    recipe.a_floats = 0;
+  }
+  if (recipe.interleave) {
+    recipe.a_floats = whole_lines(recipe.block_rows * recipe.block_k +
+                                  recipe.tile_rows * (recipe.block_k + 16) + 32);
+  }
+}
+
 void plan_tasks(GemmRecipe& recipe) {
   const GemmProblem& problem = recipe.problem;
   split_into_tasks(recipe);
@@ -258,15 +283,7 @@ void plan_tasks(GemmRecipe& recipe) {
   if (recipe.copy_a != nullptr) {
     recipe.a_floats = whole_lines(recipe.block_rows * (recipe.block_k + 16));
   }
-  // Fetching what the second-level cache holds already would only cost.
-  recipe.fetch_c = problem.m * problem.n * 4 > kNearBytes && problem.k >= 128;
-  const int64_t b_bytes = panels * recipe.width * recipe.block_k * 4;
-  recipe.interleave = recipe.b_source == BSource::packed && b_bytes > kNearBytes &&
-                      rows > 2 * recipe.tile_rows && problem.a.col_stride == 1;
-  if (recipe.interleave) {
-    recipe.a_floats =
-        whole_lines(recipe.block_rows * recipe.block_k + tile_rows * (recipe.block_k + 16) + 32);
-  }
+  choose_tiles(recipe, rows, panels);
   const int64_t copied = recipe.b_source == BSource::copied    ? recipe.block_panels
                          : recipe.b_source == BSource::strided ? 1
                                                                : 0;

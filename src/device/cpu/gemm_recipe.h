@@ -68,6 +68,7 @@ struct GemmRecipe {
   int64_t block_panels = 1;
   int64_t block_rows = 1;
   int64_t block_k = 1;
+  bool pairs = false;                  ///< whether tiles are low and of two panels, at once
   bool interleave = false;             ///< whether kernels read copies of A as tiles of [k][rows]
   bool fetch_c = false;                ///< whether the output is fetched ahead of being written
   std::vector<int64_t> first_columns;  ///< of the outputs, then n

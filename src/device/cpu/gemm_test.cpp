@@ -73,6 +73,7 @@ TEST_P(Products, MultipliesThroughBlocksOfK) {
   expect_right(plain(3, 40, 1700));
   expect_right(plain(30, 300, 1025));
   expect_right(plain(530, 33, 800));
+  expect_right(plain(30, 100, 1536));  // rows of A that fall on one set of the cache
 }
 
 TEST_P(Products, TakesStridedAndTransposedMatrices) {
