@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const char* const kFolder = TUTTI_SOURCE_DIR "/tests/ops/cases";
+const char* const kFolder = TUTTI_BINARY_DIR "/ops/cases";
 
 // An output that differs from PyTorch's on purpose.
 struct Deviation {

@@ -11,7 +11,7 @@ NAME_decomposed                   some of its cases after run_decompositions(): 
 dyn_NAME                          a symbolic batch and length; NAME.lengths.*.safetensors holds more runs, step0., step1., ...
 A case whose types or shapes eager PyTorch or torch.export refuses is left out; the reasons are printed. Every file is
 loaded again and run on the stored inputs; the names of results that differ follow its line.
-Made with torch 2.15.0.
+Made with torch 2.15.0. The tests unpack them from cases.tar.xz: tar cJf cases.tar.xz OUTDIR, where OUTDIR is called cases.
 """
 import copy, functools, json, logging, math, os, re, sys, warnings, zlib
 from typing import NamedTuple
