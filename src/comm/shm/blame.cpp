@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is missing, and in what words.
+#include <poll.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "comm/shm/group.h"
+#include "core/error.h"
+
+namespace tutti::comm {
+namespace {
+
+std::string seconds_text(int64_t ns) {
+  const int64_t tenths = (ns + 50'000'000) / 100'000'000;
+  return join(tenths / 10, ".", tenths % 10, " s");
+}
+
+std::string title_of(const Entry& e) { return title(e.kind, e.number, e.label); }
+
+}  // namespace
+
+std::string Group::name_of(int r) const {
+  return join("rank ", m_.outer_ranks[static_cast<size_t>(r)]);
+}
+
+bool Group::is_dead(int r) const {
+  if (m_.processes.empty() || m_.processes[static_cast<size_t>(r)].get() < 0) return false;
+  pollfd p{m_.processes[static_cast<size_t>(r)].get(), POLLIN, 0};
+  return poll(&p, 1, 0) == 1;
+}
+
+bool Group::is_stopped(int r) {
+  if (is_threads()) return false;
+  std::ifstream file(join("/proc/", block(r).pid.load(), "/stat"));
+  std::string line;
+  std::getline(file, line);
+  const size_t name_end = line.rfind(") ");
+  return name_end != std::string::npos && name_end + 2 < line.size() && line[name_end + 2] == 'T';
+}
+
+Entry Group::last_entry(int r) {
+  RankBlock& b = block(r);
+  Entry last;
+  if (const uint64_t n = b.collectives.load(); n != 0) last = b.collective[n % kHistory].read();
+  if (const uint64_t n = b.pairs.load(); n != 0) {
+    Entry pair = b.pair[n % kHistory].read();
+    if (last.number == 0 || pair.start_ns > last.start_ns) last = std::move(pair);
+  }
+  return last;
+}
+
+std::string Group::sentence(int r, Fate fate, const Entry& waited) {
+  const Entry last = last_entry(r);
+  const bool running = last.number != 0 && last.end_ns == 0;
+  // The other end of a send is a recv of the same number.
+  const bool there =
+      running && last.number == waited.number && is_pair(last.kind) == is_pair(waited.kind);
+  const bool stopped = fate == Fate::late && is_stopped(r);
+  std::string text = name_of(r);
+  if (fate == Fate::dead) text += " died";
+  if (fate == Fate::left) text += " left the group";
+  if (stopped || (fate == Fate::late && there)) text += " stopped";
+  const bool absent = fate == Fate::late && !stopped && !there;
+  if (there) {
+    text += join(" in ", title_of(last));
+  } else {
+    text += join(absent ? " has not come to " : " before ", title_of(waited));
+    if (running) text += join(", in ", title_of(last));
+    if (!running && last.number != 0) text += join(", after ", title_of(last));
+  }
+  if (fate == Fate::late) {
+    const int64_t seen = block(r).seen_ns.load();
+    text +=
+        seen == 0 ? ", never seen" : join(", last seen ", seconds_text(now_ns() - seen), " ago");
+  }
+  return text;
+}
+
+std::string Group::who_waits(const std::vector<int>& missing, const Entry& waited) {
+  std::vector<int> waiting;
+  for (int r = 0; r < size(); ++r) {
+    bool is_missing = false;
+    for (int m : missing) is_missing |= m == r;
+    const Entry last = last_entry(r);
+    if (!is_missing && last.end_ns == 0 && last.number == waited.number &&
+        last.kind == waited.kind && !is_dead(r))
+      waiting.push_back(m_.outer_ranks[static_cast<size_t>(r)]);
+  }
+  return join(waiting.size() == 1 ? "rank " : "ranks ", join_list(waiting),
+              waiting.size() == 1 ? " is waiting there" : " are waiting there");
+}
+
+void Group::fail_for(const std::vector<int>& missing, const std::vector<Fate>& fates,
+                     const Record& record) {
+  const Entry waited = record.read();
+  std::string text;
+  Errc code = Errc::timeout;
+  for (size_t i = 0; i < missing.size(); ++i) {
+    if (fates[i] != Fate::late) code = Errc::comm;
+    text += sentence(missing[i], fates[i], waited) + "; ";
+  }
+  text += who_waits(missing, waited);
+  if (m_.segment != m_.outermost) text += join(" (group '", m_.name, "')");
+  fail(code, text);
+}
+
+void Group::check_missing(uint32_t step, bool late, const Record& record) {
+  std::vector<int> dead, missing;
+  std::vector<Fate> fates;
+  const auto came = [&](int r) {
+    return static_cast<int32_t>(block(r).arrived.load(std::memory_order_acquire) - step) >= 0;
+  };
+  for (int r = 0; r < size(); ++r) {
+    if (came(r)) continue;
+    const bool left = block(r).left.load(std::memory_order_acquire) != 0;
+    const bool gone = left || is_dead(r);
+    // It may have come, done all it had to do and gone since.
+    if (came(r)) continue;
+    if (gone) {
+      dead.push_back(r);
+      fates.push_back(left ? Fate::left : Fate::dead);
+    }
+    missing.push_back(r);
+  }
+  if (!dead.empty()) fail_for(dead, fates, record);
+  if (late && !missing.empty())
+    fail_for(missing, std::vector<Fate>(missing.size(), Fate::late), record);
+}
+
+void Group::check_peer(int r, const Record& record, bool late) {
+  check();
+  if (block(r).left.load(std::memory_order_acquire) != 0) fail_for({r}, {Fate::left}, record);
+  if (is_dead(r)) fail_for({r}, {Fate::dead}, record);
+  if (late) fail_for({r}, {Fate::late}, record);
+}
+
+}  // namespace tutti::comm

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "comm/record.h"
+#include "comm/transport.h"
+
+namespace tutti::comm {
+
+/// A file descriptor that is closed at the end.
+class Fd {
+ public:
+  explicit Fd(int fd = -1) : fd_(fd) {}
+  ~Fd();
+  Fd(Fd&& other) noexcept : fd_(other.release()) {}
+  Fd& operator=(Fd&& other) noexcept;
+  int get() const { return fd_; }
+  int release();
+
+ private:
+  int fd_;
+};
+
+/// The first failure of a group and of all groups split from it.
+struct alignas(64) FailureBlock {
+  enum State : uint32_t { kNone, kWriting, kReady };
+  std::atomic<uint32_t> state;
+  std::atomic<uint32_t> code;
+  static constexpr size_t kTextBytes = 1000;
+  char text[kTextBytes];  // written once, between kWriting and kReady
+};
+
+/// What one rank shows to the others. All zero is the state before it comes.
+struct alignas(64) RankBlock {
+  std::atomic<uint32_t> arrived;           // steps it has come to; others sleep on it
+  std::atomic<uint32_t> sleepers;          // how many may do so
+  alignas(64) std::atomic<uint32_t> bell;  // moves when a pair with this rank does
+  std::atomic<uint32_t> bell_sleepers;
+  alignas(64) std::atomic<int64_t> seen_ns;
+  std::atomic<uint64_t> collectives, pairs;  // begun
+  std::atomic<uint32_t> accessing;           // 1 while it touches peers' buffers
+  std::atomic<uint32_t> left;                // 1 when it has closed the group
+  std::atomic<int32_t> pid;
+  alignas(64) Record collective[kHistory];  // collective n lies at n % kHistory
+  Record pair[kHistory];
+};
+
+/// From one rank to another: a ring of kSlots chunks.
+struct alignas(64) Channel {
+  static constexpr uint32_t kSlots = 2;
+  std::atomic<uint32_t> sent;
+  alignas(64) std::atomic<uint32_t> received;
+  alignas(64) Record offer[kSlots];  // of the first chunk of a message
+};
+
+/// Sizes that all ranks of a group share.
+struct Layout {
+  int size = 1;
+  size_t chunk_bytes = 0;       // of each of a rank's kBuffers buffers
+  size_t pair_chunk_bytes = 0;  // of each slot of a channel
+};
+
+/// The memory that the ranks of a group share: zero at first, gone with its last user.
+class Segment {
+ public:
+  static constexpr uint64_t kBuffers = 3;
+
+  /// Memory of this process.
+  static std::shared_ptr<Segment> of_threads(const Layout& layout);
+  /// Nameless memory that goes to other processes by its descriptor.
+  static Fd create(const Layout& layout);
+  static std::shared_ptr<Segment> map(const Fd& fd, const Layout& layout);
+  ~Segment();
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
+
+  const Layout& layout() const { return layout_; }
+  FailureBlock& failure() { return *reinterpret_cast<FailureBlock*>(base_); }
+  RankBlock& rank(int r) { return reinterpret_cast<RankBlock*>(base_ + kRanks)[r]; }
+  /// size() sends, then size() receives, of rank r's all_to_all_v in buffer `buffer`.
+  int64_t* counts(int r, uint64_t buffer);
+  std::byte* buffer(int r, uint64_t buffer);
+  Channel& channel(int from, int to);
+  std::byte* channel_slot(int from, int to, uint32_t slot);
+
+ private:
+  static constexpr size_t kRanks = sizeof(FailureBlock);
+  struct Offsets {
+    size_t counts, channels, slots, buffers, end;
+  };
+  static Offsets offsets(const Layout& layout);
+  Segment(void* base, const Layout& layout)
+      : base_(static_cast<std::byte*>(base)), layout_(layout), at_(offsets(layout)) {}
+
+  std::byte* base_;
+  Layout layout_;
+  Offsets at_;
+};
+
+}  // namespace tutti::comm
