@@ -67,7 +67,7 @@ Communicator::Communicator(std::unique_ptr<Transport> transport, std::string nam
 Communicator::~Communicator() {
   if (!state_ || !state_->progress) return;
   if (const uint64_t open = state_->progress->outstanding(); open > 0)
-    abort(join("group '", name(), "' was closed with ", open, " collectives outstanding"));
+    abort_group(join("group '", name(), "' was closed with ", open, " collectives outstanding"));
 }
 
 Communicator::Communicator(Communicator&&) noexcept = default;
@@ -127,7 +127,9 @@ std::optional<Communicator> Communicator::split(int colour, int key) {
   return group;
 }
 
-void Communicator::abort(std::string_view reason) { state_->transport->abort(std::string(reason)); }
+void Communicator::abort_group(std::string_view reason) {
+  state_->transport->abort_group(std::string(reason));
+}
 
 std::vector<std::vector<Entry>> Communicator::history() const {
   return state_->transport->history();

@@ -78,7 +78,7 @@ class Communicator {
   std::optional<Communicator> split(int colour, int key);
 
   /// Fails the group on all ranks with this reason; any thread may call it.
-  void abort(std::string_view reason);
+  void abort_group(std::string_view reason);
 
   /// The last 32 collectives of each rank, oldest first, also after a failure; any thread may call.
   std::vector<std::vector<Entry>> history() const;

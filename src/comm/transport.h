@@ -21,8 +21,8 @@ struct Pair {
   bool done = false;
 };
 
-/// How the ranks of one group exchange bytes. One thread at a time calls it, but for abort and
-/// history.
+/// How the ranks of one group exchange bytes. One thread at a time calls it, but for abort_group
+/// and history.
 ///
 /// The caller has checked every collective. A transport compares what its ranks are about to do
 /// before it writes to any `out`. After the first failure every call on every rank throws one and
@@ -56,7 +56,7 @@ class Transport {
                                            const std::vector<int>& members) = 0;
 
   /// Fails the group on all ranks, unless it has failed; any thread may call it.
-  virtual void abort(const std::string& reason) noexcept = 0;
+  virtual void abort_group(const std::string& reason) noexcept = 0;
 
   /// The last collectives of every rank, oldest first; any thread may call it.
   virtual std::vector<std::vector<Entry>> history() const = 0;

@@ -50,7 +50,7 @@ std::unique_ptr<Transport> ShmTransport::split(const std::string& name,
   return t;
 }
 
-void ShmTransport::abort(const std::string& reason) noexcept {
+void ShmTransport::abort_group(const std::string& reason) noexcept {
   group_.set_failure(Errc::comm, reason);
 }
 

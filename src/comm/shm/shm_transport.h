@@ -37,7 +37,7 @@ class ShmTransport : public Transport {
   void set_deadline(double seconds) override;
   std::unique_ptr<Transport> split(const std::string& name,
                                    const std::vector<int>& members) override;
-  void abort(const std::string& reason) noexcept override;
+  void abort_group(const std::string& reason) noexcept override;
   std::vector<std::vector<Entry>> history() const override;
 
  private:
