@@ -195,9 +195,9 @@ void one_all_to_all(Communicator& g, Collective c, bool in_place) {
 /// Uneven, symmetric when it is to be in place; some are 0.
 template <class T>
 void one_all_to_all_v(Communicator& g, Collective c, bool in_place) {
-  const auto count = [&](int from, int to) {
+  const auto count = [in_place, unit = c.count](int from, int to) {
     const int mixed = in_place ? from * to + from + to : 3 * from + 2 * to;
-    return mixed % 3 == 0 ? 0 : c.count * (mixed % 4) + mixed % 5;
+    return mixed % 3 == 0 ? 0 : unit * (mixed % 4) + mixed % 5;
   };
   const auto size = static_cast<size_t>(g.size());
   std::vector<int64_t> sends(size), receives(size);

@@ -51,7 +51,7 @@ std::unique_ptr<Transport> ShmTransport::split(const std::string& name,
 }
 
 void ShmTransport::abort_group(const std::string& reason) noexcept {
-  group_.set_failure(Errc::comm, reason);
+  group_.set_failure(Errc::comm, group_.name_of(rank()) + " ended the group: " + reason);
 }
 
 std::vector<std::vector<Entry>> ShmTransport::history() const {

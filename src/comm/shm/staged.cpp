@@ -135,12 +135,12 @@ void ShmTransport::staged_from_each(Work& w, int64_t chunk) {
   const bool shows = w.c.kind == Kind::all_gather || w.c.root != me;
   const auto show = [&](int64_t at, int64_t n) {
     if (shows) copy_bytes(written(), w.in + bytes(at), bytes(n));
-    if (gets) copy_bytes(w.out + bytes(me * w.c.count + at), w.in + bytes(at), bytes(n), w.stream);
   };
   const auto take = [&](int64_t at, int64_t n) {
-    for (int k = 1; gets && k < size(); ++k) {
+    for (int k = 0; gets && k < size(); ++k) {
       const int r = (me + k) % size();
-      copy_bytes(w.out + bytes(r * w.c.count + at), peer(r, 1), bytes(n), w.stream);
+      const std::byte* from = r == me ? w.in + bytes(at) : peer(r, 1);
+      copy_bytes(w.out + bytes(r * w.c.count + at), from, bytes(n), w.stream);
     }
   };
   chunks(w, w.c.count, chunk, show, take);
@@ -150,12 +150,10 @@ void ShmTransport::staged_broadcast(Work& w, int64_t chunk) {
   const auto bytes = [&](int64_t n) { return static_cast<size_t>(n) * w.element; };
   const bool root = w.c.root == rank();
   const auto show = [&](int64_t at, int64_t n) {
-    if (!root) return;
-    copy_bytes(written(), w.in + bytes(at), bytes(n));
-    copy_bytes(w.out + bytes(at), w.in + bytes(at), bytes(n), w.stream);
+    if (root) copy_bytes(written(), w.in + bytes(at), bytes(n));
   };
   const auto take = [&](int64_t at, int64_t n) {
-    if (!root) copy_bytes(w.out + bytes(at), peer(w.c.root, 1), bytes(n), w.stream);
+    copy_bytes(w.out + bytes(at), root ? w.in + bytes(at) : peer(w.c.root, 1), bytes(n), w.stream);
   };
   chunks(w, w.c.count, chunk, show, take);
 }
@@ -184,22 +182,18 @@ void ShmTransport::staged_exchange(Work& w) {
     return static_cast<size_t>(std::clamp<int64_t>(count - at, 0, n)) * w.element;
   };
   const auto show = [&](int64_t at, int64_t n) {
-    for (size_t r = 0; r < static_cast<size_t>(size()); ++r) {
-      const std::byte* from = w.in + static_cast<size_t>(send_at[r] + at) * w.element;
-      const size_t bytes = part(send[r], at, n);
-      if (r != static_cast<size_t>(me)) {
-        copy_bytes(written() + r * place, from, bytes);
-      } else {
-        copy_bytes(w.out + static_cast<size_t>(receive_at[r] + at) * w.element, from, bytes,
-                   w.stream);
-      }
-    }
+    for (size_t r = 0; r < static_cast<size_t>(size()); ++r)
+      if (r != static_cast<size_t>(me))
+        copy_bytes(written() + r * place, w.in + static_cast<size_t>(send_at[r] + at) * w.element,
+                   part(send[r], at, n));
   };
   const auto take = [&](int64_t at, int64_t n) {
-    for (int k = 1; k < size(); ++k) {
+    for (int k = 0; k < size(); ++k) {
       const auto r = static_cast<size_t>((me + k) % size());
-      copy_bytes(w.out + static_cast<size_t>(receive_at[r] + at) * w.element,
-                 peer(static_cast<int>(r), 1) + static_cast<size_t>(me) * place,
+      const std::byte* from = k == 0
+                                  ? w.in + static_cast<size_t>(send_at[r] + at) * w.element
+                                  : peer(static_cast<int>(r), 1) + static_cast<size_t>(me) * place;
+      copy_bytes(w.out + static_cast<size_t>(receive_at[r] + at) * w.element, from,
                  part(receive[r], at, n), w.stream);
     }
   };
