@@ -70,7 +70,7 @@ TEST_P(Communicators, ManyStartsOutstandingEndInOrder) {
     const int64_t ranks = g.size() * (g.size() - 1) / 2;
     for (int k = 0; k < kStarts; ++k)
       for (int64_t x : data[static_cast<size_t>(k)])
-        expect(x == ranks + int64_t{k} * g.size(), join("start ", k, " gives ", x));
+        if (x != ranks + int64_t{k} * g.size()) expect(false, join("start ", k, " gives ", x));
   });
 }
 
@@ -92,7 +92,7 @@ TEST_P(Communicators, AllPairsExchangeAtOnce) {
     for (Request request : requests) g.wait(request);
     for (int r = 0; r < g.size(); ++r)
       for (int64_t x : out[static_cast<size_t>(r)])
-        expect(x == r * 100 + g.rank(), join("from ", r, " came ", x));
+        if (x != r * 100 + g.rank()) expect(false, join("from ", r, " came ", x));
   });
 }
 

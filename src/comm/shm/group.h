@@ -89,7 +89,7 @@ class Group {
 
   Membership m_;
   uint64_t steps_ = 0;
-  int64_t deadline_ns_ = 30'000'000'000;
+  std::atomic<int64_t> deadline_ns_ = 30'000'000'000;
   bool may_spin_ = false;
 };
 

@@ -115,28 +115,26 @@ bool is_own_user(const Fd& peer) {
 }
 
 int wait_ms(int64_t until_ns) {
-  return static_cast<int>(std::clamp<int64_t>((until_ns - now_ns()) / 1'000'000 + 1, 0, 1000));
+  return static_cast<int>(
+      std::clamp<int64_t>((until_ns - now_ns()) / 1'000'000 + 1, 0, kLookNs / 1'000'000));
 }
 
 /// What rank 0 knows while the others come.
 class Host {
  public:
-  Host(std::string name, const Layout& layout, double timeout_s)
-      : name_(std::move(name)), layout_(layout), timeout_s_(timeout_s) {
-    came_.resize(static_cast<size_t>(layout.size));
+  explicit Host(const Arrival& arrival) : arrival_(arrival) {
+    came_.resize(static_cast<size_t>(arrival.layout.size));
     processes_.resize(came_.size());
     came_[0] = true;
     processes_[0] = own_process();
   }
 
   Membership gather(const Fd& listener) {
-    const int64_t until = now_ns() + static_cast<int64_t>(timeout_s_ * 1e9);
-    while (!failed_ && std::count(came_.begin(), came_.end(), true) < layout_.size) {
-      if (now_ns() >= until) {
-        refuse(Errc::timeout, missing_text(name_, came_, timeout_s_));
-        break;
-      }
+    const int64_t until = now_ns() + static_cast<int64_t>(arrival_.timeout_s * 1e9);
+    while (!failed_ && std::count(came_.begin(), came_.end(), false) > 0) {
+      if (now_ns() >= until) refuse(Errc::timeout, missing_text(arrival_, came_));
       look(listener, wait_ms(until));
+      if (arrival_.look_about) arrival_.look_about();
     }
     return answer();
   }
@@ -162,19 +160,19 @@ class Host {
     Guest& guest = guests_[i];
     Hello hello;
     std::vector<Fd> fds;
-    if (guest.rank >= 0)
-      return refuse(Errc::comm, tutti::join("group '", name_, "': rank ", guest.rank,
-                                            " died while the group was made"));
+    if (guest.rank >= 0) return refuse(Errc::comm, gone_text(arrival_, guest.rank));
     if (!receive_message(guest.socket, hello, fds) || fds.size() != 1) {
       guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(i));
       return;
     }
     guest.rank = hello.rank;
-    if (hello.layout.size != layout_.size || hello.layout.chunk_bytes != layout_.chunk_bytes)
-      return refuse(Errc::invalid_argument, size_text(name_, hello.rank, hello.layout, layout_));
+    Arrival guest_arrival{arrival_.name, hello.rank, hello.layout};
+    if (hello.layout != arrival_.layout)
+      return refuse(Errc::invalid_argument, size_text(guest_arrival, arrival_.layout));
     const auto r = static_cast<size_t>(hello.rank);
+    guest_arrival.outer_ranks = arrival_.outer_ranks;
     if (r >= came_.size() || came_[r])
-      return refuse(Errc::invalid_argument, twice_text(name_, hello.rank));
+      return refuse(Errc::invalid_argument, twice_text(guest_arrival));
     came_[r] = true;
     processes_[r] = std::move(fds[0]);
   }
@@ -196,22 +194,20 @@ class Host {
       reply.code = static_cast<int32_t>(code_);
       text_.copy(reply.text, sizeof reply.text - 1);
     } else {
-      memory = Segment::create(layout_);
-      m.segment = Segment::map(memory, layout_);
+      memory = Segment::create(arrival_.layout);
+      m.segment = Segment::map(memory, arrival_.layout);
       fds.push_back(memory.get());
       for (const Fd& process : processes_) fds.push_back(process.get());
     }
     for (const Guest& guest : guests_)
       if (guest.rank >= 0) send_message(guest.socket, reply, fds);
     if (failed_) fail(code_, text_);
-    m.name = name_;
+    m.name = arrival_.name;
     m.processes = std::move(processes_);
     return m;
   }
 
-  std::string name_;
-  Layout layout_;
-  double timeout_s_;
+  const Arrival& arrival_;
   std::vector<bool> came_;
   std::vector<Fd> processes_;
   std::vector<Guest> guests_;
@@ -222,54 +218,58 @@ class Host {
 
 class HostMeeting : public Rendezvous {
  public:
-  Membership join(const std::string& name, int rank, const Layout& layout,
-                  double timeout_s) override {
-    const Address address(name);
-    const int64_t until = now_ns() + static_cast<int64_t>(timeout_s * 1e9);
+  Membership join(const Arrival& arrival) override {
+    const Address address(arrival.name);
+    const int64_t until = now_ns() + static_cast<int64_t>(arrival.timeout_s * 1e9);
     for (;;) {
       Fd socket = new_socket();
-      if (rank == 0 && bind(socket.get(), address.get(), address.bytes) == 0) {
+      if (arrival.rank == 0 && bind(socket.get(), address.get(), address.bytes) == 0) {
         require(listen(socket.get(), kMostRanks) == 0, Errc::io,
                 "cannot listen: ", strerror(errno));
-        return Host(name, layout, timeout_s).gather(socket);
+        return Host(arrival).gather(socket);
       }
       // Somebody else may be rank 0: it will say so.
       if (connect(socket.get(), address.get(), address.bytes) == 0)
-        return ask(socket, name, rank, layout, until + kGraceNs);
+        return ask(socket, arrival, until + kGraceNs);
       if (now_ns() >= until) break;
+      if (arrival.look_about) arrival.look_about();
       const timespec pause{0, kRetryNs};
       nanosleep(&pause, nullptr);
     }
-    std::vector<bool> came(static_cast<size_t>(layout.size), true);
+    std::vector<bool> came(static_cast<size_t>(arrival.layout.size), true);
     came[0] = false;
-    fail(Errc::timeout, missing_text(name, came, timeout_s));
+    fail(Errc::timeout, missing_text(arrival, came));
   }
 
  private:
-  static Membership ask(const Fd& socket, const std::string& name, int rank, const Layout& layout,
-                        int64_t until) {
+  static Membership ask(const Fd& socket, const Arrival& arrival, int64_t until) {
     Hello hello;
-    hello.rank = rank;
-    hello.layout = layout;
+    hello.rank = arrival.rank;
+    hello.layout = arrival.layout;
     const Fd self = own_process();
     const int fd = self.get();
     Reply reply;
     std::vector<Fd> fds;
     pollfd answer{socket.get(), POLLIN, 0};
-    // A host of another user does not answer, one that dies hangs up.
-    require(is_own_user(socket), Errc::comm, "group '", name, "': rank 0 is another user's");
+    require(is_own_user(socket), Errc::comm, "group '", arrival.name,
+            "': rank 0 is another user's");
     bool ok = send_message(socket, hello, std::span(&fd, 1));
-    while (ok && poll(&answer, 1, wait_ms(until)) == 0)
-      require(now_ns() < until, Errc::timeout, "group '", name, "': rank 0 does not answer");
+    while (ok && poll(&answer, 1, wait_ms(until)) == 0) {
+      if (arrival.look_about) arrival.look_about();
+      require(now_ns() < until, Errc::timeout, "group '", arrival.name, "': rank ",
+              shown(arrival, 0), " does not answer");
+    }
     ok = ok && receive_message(socket, reply, fds);
-    require(ok, Errc::comm, "group '", name, "': rank 0 died while the group was made");
+    if (!ok && arrival.look_about) arrival.look_about();
+    require(ok, Errc::comm, gone_text(arrival, 0));
     if (reply.failed != 0) fail(static_cast<Errc>(reply.code), reply.text);
-    require(fds.size() == static_cast<size_t>(layout.size) + 1, Errc::comm, "group '", name,
-            "': rank 0 gave ", fds.size(), " descriptors, ", layout.size + 1, " are wanted");
+    const auto wanted = static_cast<size_t>(arrival.layout.size) + 1;
+    require(fds.size() == wanted, Errc::comm, "group '", arrival.name, "': rank 0 gave ",
+            fds.size(), " descriptors, ", wanted, " are wanted");
     Membership m;
-    m.name = name;
-    m.rank = rank;
-    m.segment = Segment::map(fds[0], layout);
+    m.name = arrival.name;
+    m.rank = arrival.rank;
+    m.segment = Segment::map(fds[0], arrival.layout);
     m.processes.assign(std::make_move_iterator(fds.begin() + 1),
                        std::make_move_iterator(fds.end()));
     return m;

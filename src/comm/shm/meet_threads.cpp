@@ -12,28 +12,27 @@ namespace {
 
 class ThreadHub : public Rendezvous {
  public:
-  Membership join(const std::string& name, int rank, const Layout& layout,
-                  double timeout_s) override {
+  Membership join(const Arrival& arrival) override {
     std::unique_lock lock(mutex_);
-    std::shared_ptr<Meeting>& place = meetings_[name];
-    if (!place) place = std::make_shared<Meeting>(layout);
+    std::shared_ptr<Meeting>& place = meetings_[arrival.name];
+    if (!place) place = std::make_shared<Meeting>(arrival.layout);
     const std::shared_ptr<Meeting> meeting = place;
-    enter(*meeting, name, rank, layout);
+    enter(*meeting, arrival);
     const auto ready = [&] { return meeting->failed || meeting->count == meeting->layout.size; };
-    if (!changed_.wait_for(lock, std::chrono::duration<double>(timeout_s), ready)) {
-      meeting->failed = true;
-      meeting->error = {Errc::timeout, missing_text(name, meeting->came, timeout_s)};
+    const int64_t until = now_ns() + static_cast<int64_t>(arrival.timeout_s * 1e9);
+    while (!ready() && !changed_.wait_for(lock, std::chrono::nanoseconds(kLookNs), ready)) {
+      if (arrival.look_about) arrival.look_about();
+      if (now_ns() >= until) meeting->refuse(Errc::timeout, missing_text(arrival, meeting->came));
     }
-    if (ready()) {
-      if (const auto at = meetings_.find(name); at != meetings_.end() && at->second == meeting)
-        meetings_.erase(at);
-      changed_.notify_all();
-    }
-    if (meeting->failed) fail(meeting->error.first, meeting->error.second);
+    if (const auto at = meetings_.find(arrival.name);
+        at != meetings_.end() && at->second == meeting)
+      meetings_.erase(at);
+    changed_.notify_all();
+    if (meeting->failed) fail(meeting->code, meeting->text);
     Membership m;
-    m.name = name;
+    m.name = arrival.name;
     m.segment = meeting->segment;
-    m.rank = rank;
+    m.rank = arrival.rank;
     return m;
   }
 
@@ -46,19 +45,24 @@ class ThreadHub : public Rendezvous {
     int count = 0;
     std::shared_ptr<Segment> segment;
     bool failed = false;
-    std::pair<Errc, std::string> error;
+    Errc code = Errc::internal;
+    std::string text;
+
+    void refuse(Errc c, std::string t) {
+      if (failed) return;
+      failed = true;
+      code = c;
+      text = std::move(t);
+    }
   };
 
-  void enter(Meeting& meeting, const std::string& name, int rank, const Layout& layout) {
-    const auto refuse = [&](const std::string& text) {
-      meeting.failed = true;
-      meeting.error = {Errc::invalid_argument, text};
-    };
+  static void enter(Meeting& meeting, const Arrival& arrival) {
     if (meeting.failed) return;
-    if (layout.size != meeting.layout.size || layout.chunk_bytes != meeting.layout.chunk_bytes)
-      return refuse(size_text(name, rank, layout, meeting.layout));
-    if (meeting.came[static_cast<size_t>(rank)]) return refuse(twice_text(name, rank));
-    meeting.came[static_cast<size_t>(rank)] = true;
+    const auto r = static_cast<size_t>(arrival.rank);
+    if (arrival.layout != meeting.layout)
+      return meeting.refuse(Errc::invalid_argument, size_text(arrival, meeting.layout));
+    if (meeting.came[r]) return meeting.refuse(Errc::invalid_argument, twice_text(arrival));
+    meeting.came[r] = true;
     ++meeting.count;
   }
 
@@ -71,25 +75,38 @@ class ThreadHub : public Rendezvous {
 
 std::shared_ptr<Rendezvous> meet_in_process() { return std::make_shared<ThreadHub>(); }
 
-std::string missing_text(const std::string& name, const std::vector<bool>& came, double timeout_s) {
+int shown(const Arrival& arrival, int r) {
+  return arrival.outer_ranks.empty() ? r : arrival.outer_ranks[static_cast<size_t>(r)];
+}
+
+std::string missing_text(const Arrival& arrival, const std::vector<bool>& came) {
   std::vector<int> missing;
   for (size_t r = 0; r < came.size(); ++r)
-    if (!came[r]) missing.push_back(static_cast<int>(r));
-  return join("group '", name, "': ", missing.size() == 1 ? "rank " : "ranks ", join_list(missing),
-              " of ", came.size(), " did not come within ", timeout_s, " s");
+    if (!came[r]) missing.push_back(shown(arrival, static_cast<int>(r)));
+  return join("group '", arrival.name, "': ", missing.size() == 1 ? "rank " : "ranks ",
+              join_list(missing), " of ", came.size(), " did not come within ", arrival.timeout_s,
+              " s");
 }
 
-std::string size_text(const std::string& name, int rank, const Layout& found,
-                      const Layout& wanted) {
+std::string size_text(const Arrival& arrival, const Layout& wanted) {
+  const Layout& found = arrival.layout;
   if (found.size != wanted.size)
-    return join("group '", name, "': rank ", rank, " wants ", found.size,
+    return join("group '", arrival.name, "': rank ", arrival.rank, " wants ", found.size,
                 " ranks, others that came before want ", wanted.size);
-  return join("group '", name, "': rank ", rank, " wants chunks of ", found.chunk_bytes,
-              " bytes, others that came before want ", wanted.chunk_bytes);
+  return join("group '", arrival.name, "': rank ", arrival.rank, " wants chunks of ",
+              found.chunk_bytes, " and ", found.pair_chunk_bytes,
+              " bytes, others that came before want ", wanted.chunk_bytes, " and ",
+              wanted.pair_chunk_bytes);
 }
 
-std::string twice_text(const std::string& name, int rank) {
-  return join("group '", name, "': two ranks say they are number ", rank);
+std::string gone_text(const Arrival& arrival, int r) {
+  return join("group '", arrival.name, "': rank ", shown(arrival, r),
+              " died or left while the group was made");
+}
+
+std::string twice_text(const Arrival& arrival) {
+  return join("group '", arrival.name, "': two ranks say they are number ",
+              shown(arrival, arrival.rank));
 }
 
 }  // namespace tutti::comm

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -8,16 +9,24 @@
 
 namespace tutti::comm {
 
+/// What a rank says when it comes to a meeting.
+struct Arrival {
+  std::string name;  ///< of the group
+  int rank = 0;      ///< in it
+  Layout layout;
+  double timeout_s = 30;
+  std::vector<int> outer_ranks = {};      ///< of all ranks, as texts show them; empty: as they are
+  std::function<void()> look_about = {};  ///< called now and then; what it throws ends the wait
+};
+
 /// Where ranks of a new group meet. Each of `layout.size` ranks calls join with the same name.
 class Rendezvous {
  public:
   virtual ~Rendezvous() = default;
 
-  /// Returns when all have come; rank numbers are those of the new group alone. Throws timeout that
-  /// names who is missing, invalid_argument for ranks that disagree on size or layout or have one
-  /// number; all who came get the same error.
-  virtual Membership join(const std::string& name, int rank, const Layout& layout,
-                          double timeout_s) = 0;
+  /// Returns when all have come. Throws timeout that names who is missing, invalid_argument for
+  /// ranks that disagree on size or layout or have one number; all who came get the same error.
+  virtual Membership join(const Arrival& arrival) = 0;
 };
 
 /// Threads of this process that share the object.
@@ -28,8 +37,14 @@ std::shared_ptr<Rendezvous> meet_in_process();
 std::shared_ptr<Rendezvous> meet_on_host();
 
 /// Texts that every kind of meeting uses.
-std::string missing_text(const std::string& name, const std::vector<bool>& came, double timeout_s);
-std::string size_text(const std::string& name, int rank, const Layout& found, const Layout& wanted);
-std::string twice_text(const std::string& name, int rank);
+std::string missing_text(const Arrival& arrival, const std::vector<bool>& came);
+std::string size_text(const Arrival& arrival, const Layout& wanted);
+std::string twice_text(const Arrival& arrival);
+std::string gone_text(const Arrival& arrival, int r);
+/// The number of rank r that people see.
+int shown(const Arrival& arrival, int r);
+
+/// Nanoseconds between calls of Arrival::look_about.
+inline constexpr int64_t kLookNs = 50'000'000;
 
 }  // namespace tutti::comm

@@ -62,6 +62,8 @@ struct Layout {
   int size = 1;
   size_t chunk_bytes = 0;       // of each of a rank's kBuffers buffers
   size_t pair_chunk_bytes = 0;  // of each slot of a channel
+
+  bool operator==(const Layout&) const = default;
 };
 
 /// The memory that the ranks of a group share: zero at first, gone with its last user.

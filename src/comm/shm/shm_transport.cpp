@@ -17,7 +17,7 @@ std::unique_ptr<Transport> ShmTransport::join(std::shared_ptr<Rendezvous> meetin
   require_argument(options.chunk_bytes >= 64 * static_cast<size_t>(size), "group '", name,
                    "': chunks of ", options.chunk_bytes, " bytes: ", 64 * size, " are needed");
   const Layout layout{size, options.chunk_bytes / 64 * 64, options.pair_chunk_bytes};
-  Membership m = meeting->join(name, rank, layout, timeout_s);
+  Membership m = meeting->join({name, rank, layout, timeout_s});
   m.outermost = m.segment;
   for (int r = 0; r < size; ++r) m.outer_ranks.push_back(r);
   return std::unique_ptr<Transport>(new ShmTransport(meeting, std::move(m), options));
@@ -31,20 +31,31 @@ void ShmTransport::set_deadline(double seconds) { group_.set_deadline(seconds); 
 
 std::unique_ptr<Transport> ShmTransport::split(const std::string& name,
                                                const std::vector<int>& members) {
-  const auto size = static_cast<int>(members.size());
   const auto at = std::find(members.begin(), members.end(), rank());
-  Layout layout = group_.segment().layout();
-  layout.size = size;
-  group_.check();
+  Arrival arrival{name, static_cast<int>(at - members.begin()), group_.segment().layout(),
+                  group_.deadline_s()};
+  arrival.layout.size = static_cast<int>(members.size());
+  for (int r : members)
+    arrival.outer_ranks.push_back(group_.membership().outer_ranks[static_cast<size_t>(r)]);
+  int looks = 0;
+  arrival.look_about = [&] {
+    group_.check();
+    // Twice in a row: who has gone may have been the last that was needed.
+    int gone = 0;
+    while (gone < arrival.layout.size && !group_.is_gone(members[static_cast<size_t>(gone)]))
+      ++gone;
+    looks = gone == arrival.layout.size ? 0 : looks + 1;
+    // Said to all before anybody hangs up.
+    if (looks == 2) group_.fail(Errc::comm, gone_text(arrival, gone));
+  };
   Membership m;
   try {
-    m = meeting_->join(name, static_cast<int>(at - members.begin()), layout, group_.deadline_s());
+    m = meeting_->join(arrival);
   } catch (const Error& error) {
     group_.fail(error.code(), error.what());
   }
   m.outermost = group_.membership().outermost;
-  for (int r : members)
-    m.outer_ranks.push_back(group_.membership().outer_ranks[static_cast<size_t>(r)]);
+  m.outer_ranks = arrival.outer_ranks;
   std::unique_ptr<ShmTransport> t(new ShmTransport(meeting_, std::move(m), options_));
   t->set_deadline(group_.deadline_s());
   return t;
