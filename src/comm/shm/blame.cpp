@@ -77,13 +77,11 @@ std::string Group::sentence(int r, Fate fate, const Entry& waited) {
   return text;
 }
 
-std::string Group::who_waits(const std::vector<int>& missing, const Entry& waited) {
+std::string Group::who_waits(uint64_t missing, const Entry& waited) {
   std::vector<int> waiting;
   for (int r = 0; r < size(); ++r) {
-    bool is_missing = false;
-    for (int m : missing) is_missing |= m == r;
     const Entry last = last_entry(r);
-    if (!is_missing && last.end_ns == 0 && last.number == waited.number &&
+    if ((missing >> r & 1) == 0 && last.end_ns == 0 && last.number == waited.number &&
         last.kind == waited.kind && !is_dead(r))
       waiting.push_back(m_.outer_ranks[static_cast<size_t>(r)]);
   }
@@ -91,48 +89,41 @@ std::string Group::who_waits(const std::vector<int>& missing, const Entry& waite
               waiting.size() == 1 ? " is waiting there" : " are waiting there");
 }
 
-void Group::fail_for(const std::vector<int>& missing, const std::vector<Fate>& fates,
-                     const Record& record) {
+void Group::fail_for(uint64_t ranks, bool late, const Record& record) {
   const Entry waited = record.read();
   std::string text;
-  Errc code = Errc::timeout;
-  for (size_t i = 0; i < missing.size(); ++i) {
-    if (fates[i] != Fate::late) code = Errc::comm;
-    text += sentence(missing[i], fates[i], waited) + "; ";
+  for (int r = 0; r < size(); ++r) {
+    if ((ranks >> r & 1) == 0) continue;
+    const bool left = block(r).left.load(std::memory_order_acquire) != 0;
+    text += sentence(r, late ? Fate::late : left ? Fate::left : Fate::dead, waited) + "; ";
   }
-  text += who_waits(missing, waited);
+  text += who_waits(ranks, waited);
   if (m_.segment != m_.outermost) text += join(" (group '", m_.name, "')");
-  fail(code, text);
+  fail(late ? Errc::timeout : Errc::comm, text);
 }
 
 void Group::check_missing(uint32_t step, bool late, const Record& record) {
-  std::vector<int> dead, missing;
-  std::vector<Fate> fates;
+  // Allocates only when there is something to say: slow ranks come here all the time.
+  uint64_t missing = 0, dead = 0;
   const auto came = [&](int r) {
     return static_cast<int32_t>(block(r).arrived.load(std::memory_order_acquire) - step) >= 0;
   };
   for (int r = 0; r < size(); ++r) {
     if (came(r)) continue;
-    const bool left = block(r).left.load(std::memory_order_acquire) != 0;
-    const bool gone = left || is_dead(r);
+    const bool gone = is_gone(r);
     // It may have come, done all it had to do and gone since.
     if (came(r)) continue;
-    if (gone) {
-      dead.push_back(r);
-      fates.push_back(left ? Fate::left : Fate::dead);
-    }
-    missing.push_back(r);
+    missing |= uint64_t{1} << r;
+    if (gone) dead |= uint64_t{1} << r;
   }
-  if (!dead.empty()) fail_for(dead, fates, record);
-  if (late && !missing.empty())
-    fail_for(missing, std::vector<Fate>(missing.size(), Fate::late), record);
+  if (dead != 0) fail_for(dead, false, record);
+  if (late && missing != 0) fail_for(missing, true, record);
 }
 
 void Group::check_peer(int r, const Record& record, bool late) {
   check();
-  if (block(r).left.load(std::memory_order_acquire) != 0) fail_for({r}, {Fate::left}, record);
-  if (is_dead(r)) fail_for({r}, {Fate::dead}, record);
-  if (late) fail_for({r}, {Fate::late}, record);
+  const bool gone = is_gone(r);
+  if (gone || late) fail_for(uint64_t{1} << r, !gone, record);
 }
 
 }  // namespace tutti::comm

@@ -74,17 +74,17 @@ class Group {
   std::string name_of(int r) const;
 
  private:
-  enum class Fate { fine, dead, left, late };
+  enum class Fate { dead, left, late };
   FailureBlock& failure() { return m_.outermost->failure(); }
   [[noreturn]] void throw_failure();
   void wait_for(int r, uint32_t step, int64_t since_ns, const Record& record);
   void check_missing(uint32_t step, bool late, const Record& record);
   bool is_dead(int r) const;
   bool is_stopped(int r);
-  [[noreturn]] void fail_for(const std::vector<int>& missing, const std::vector<Fate>& fates,
-                             const Record& record);
+  /// Fails for the ranks whose bits are set: they are late, or else dead or gone.
+  [[noreturn]] void fail_for(uint64_t ranks, bool late, const Record& record);
   std::string sentence(int r, Fate fate, const Entry& waited);
-  std::string who_waits(const std::vector<int>& missing, const Entry& waited);
+  std::string who_waits(uint64_t missing, const Entry& waited);
   Entry last_entry(int r);
 
   Membership m_;
