@@ -24,11 +24,22 @@ void* allocate(size_t bytes, size_t alignment) {
 }
 }  // namespace
 
+// All forms, so that each meets its own delete also where a sanitizer brings some.
 void* operator new(size_t bytes) { return allocate(bytes, alignof(std::max_align_t)); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  return allocate(bytes, alignof(std::max_align_t));
+}
+void* operator new[](size_t bytes) { return allocate(bytes, alignof(std::max_align_t)); }
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept {
+  return allocate(bytes, alignof(std::max_align_t));
+}
 void* operator new(size_t bytes, std::align_val_t alignment) {
   return allocate(bytes, static_cast<size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
@@ -56,7 +67,8 @@ Count count_run(const std::string& path, const std::string& matmul, int threads)
   }
   engine.plan(shapes);
   Count count{};
-  for (const StepInfo& step : engine.plans().at(0).steps)
+  const PlanInfo plan = engine.plans().at(0);
+  for (const StepInfo& step : plan.steps)
     count.onednn += step.implementation == "onednn";
   Session session = engine.session(threads);
   const std::vector<Tensor> outputs = session.make_outputs(inputs);

@@ -127,7 +127,9 @@ RegionReduce reduce_of(Lane lane) {
   } else {
     if (lane == Lane::f32) return reduce_f32<kFold>;
     if (lane == Lane::f64) return reduce_plain<kFold, double>;
-    return lane == Lane::i64 ? reduce_plain<kFold, int64_t> : nullptr;
+    if (lane != Lane::i64) return nullptr;
+    constexpr bool kWraps = kFold == RegionFold::sum || kFold == RegionFold::prod;
+    return reduce_plain<kFold, std::conditional_t<kWraps, uint64_t, int64_t>>;
   }
 }
 

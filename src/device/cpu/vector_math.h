@@ -121,7 +121,7 @@ template <class V>
 [[gnu::always_inline]] inline V log(V x) {
   const auto tiny = x < splat<V>(0x1p-126f);
   const V scaled = tiny ? x * 0x1p23f : x;
-  const Int<V> bits = bits_of(scaled);
+  const Int<V> bits = bits_of(scaled) & 0x7fffffff;
   const Int<V> exponent = (bits - 0x3f3504f3) >> 23;
   const V f = from_bits<V>(bits - exponent * (1 << 23)) - 1.0f;
   const V e = to_float<V>(exponent) - (tiny ? splat<V>(23.0f) : splat<V>(0.0f));
