@@ -168,6 +168,27 @@ TEST_P(Failures, ARecvWithoutASendNamesTheSender) {
                    "rank 1 is waiting there");
 }
 
+TEST_P(Failures, WhoWaitsForALateRankIsNotBlamedForIt) {
+  // Rank 0 waits for 1, which waits for 2, which is late: in sends, and in groups of two.
+  for (bool groups : {false, true}) {
+    const auto outcomes = run_ranks(GetParam(), 3, short_options(), [&](Communicator& g) {
+      auto low = g.split(g.rank() < 2 ? 0 : -1, 0), high = g.split(g.rank() > 0 ? 0 : -1, 0);
+      float x = 0;
+      const auto recv = [&](int from) {
+        g.run({.kind = Kind::recv, .root = from, .count = 1}, nullptr, &x);
+      };
+      if (g.rank() == 2) sleep_s(3 * kDeadline);
+      if (g.rank() == 1) sleep_s(0.1);
+      if (g.rank() == 1) groups ? high->barrier("h") : recv(2);
+      if (g.rank() == 0) groups ? low->barrier("l") : recv(1);
+      g.barrier();
+    });
+    expect_all_match(outcomes, -1, Errc::timeout,
+                     "rank 2 stopped or is late, last seen 0.[5-9] s ago, and rank 1 waits for it; "
+                     "rank 0 is waiting there.*");
+  }
+}
+
 TEST_P(Failures, AbortEndsAllWithItsReason) {
   JoinOptions options = short_options();
   options.deadline_s = 20;

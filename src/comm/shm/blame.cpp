@@ -70,19 +70,32 @@ std::string Group::sentence(int r, Fate fate, const Entry& waited) {
     if (!running && last.number != 0) text += join(", after ", title_of(last));
   }
   if (fate == Fate::late) {
-    const int64_t seen = block(r).seen_ns.load();
-    text +=
-        seen == 0 ? ", never seen" : join(", last seen ", seconds_text(now_ns() - seen), " ago");
+    text += join(", last seen ", seconds_text(now_ns() - seen_ns(r)), " ago");
   }
   return text;
+}
+
+/// Whom the outermost rank `r` waits for in the end, over all groups: the one that is not seen to
+/// wait itself; r itself when they wait for each other in a ring.
+int Group::culprit(int r) {
+  constexpr int64_t kFreshNs = 200'000'000;  // some times longer than waiting ranks are silent
+  int at = r;
+  for (int hops = 0; hops < kMostRanks; ++hops) {
+    RankBlock& b = m_.outermost->rank(at);
+    const int next = b.waits_for.load(std::memory_order_relaxed) - 1;
+    const bool waits = now_ns() - b.seen_ns.load(std::memory_order_relaxed) < kFreshNs;
+    if (next < 0 || !waits || next == at) return at;
+    at = next;
+  }
+  return r;
 }
 
 std::string Group::who_waits(uint64_t missing, const Entry& waited) {
   std::vector<int> waiting;
   for (int r = 0; r < size(); ++r) {
     const Entry last = last_entry(r);
-    if ((missing >> r & 1) == 0 && last.end_ns == 0 && last.number == waited.number &&
-        last.kind == waited.kind && !is_dead(r))
+    const bool there = last.end_ns == 0 && last.number == waited.number && last.kind == waited.kind;
+    if ((missing >> r & 1) == 0 && (r == m_.rank || (there && !is_dead(r))))
       waiting.push_back(m_.outer_ranks[static_cast<size_t>(r)]);
   }
   return join(waiting.size() == 1 ? "rank " : "ranks ", join_list(waiting),
@@ -95,6 +108,14 @@ void Group::fail_for(uint64_t ranks, bool late, const Record& record) {
   for (int r = 0; r < size(); ++r) {
     if ((ranks >> r & 1) == 0) continue;
     const bool left = block(r).left.load(std::memory_order_acquire) != 0;
+    const int outer = m_.outer_ranks[static_cast<size_t>(r)];
+    const int first = late ? culprit(outer) : outer;
+    if (first != outer) {
+      const int64_t seen = m_.outermost->rank(first).seen_ns.load();
+      text += join("rank ", first, " stopped or is late, last seen ", seconds_text(now_ns() - seen),
+                   " ago, and rank ", outer, " waits for it; ");
+      continue;
+    }
     text += sentence(r, late ? Fate::late : left ? Fate::left : Fate::dead, waited) + "; ";
   }
   text += who_waits(ranks, waited);

@@ -71,8 +71,9 @@ void Group::wait_for(int r, uint32_t step, int64_t since_ns, const Record& recor
     check();
     const bool late = is_late(since_ns);
     // Twice at the deadline: one that was late itself must not blame those who came meanwhile.
-    if (late && reached(peer.arrived, step)) return;
+    if (late && reached(peer.arrived, step)) return show_waiting(-1);
     check_missing(step, late, record);
+    show_waiting(r);
     peer.sleepers.fetch_add(1);
     const uint32_t seen = peer.arrived.load();
     if (static_cast<int32_t>(seen - step) < 0) {
@@ -80,8 +81,19 @@ void Group::wait_for(int r, uint32_t step, int64_t since_ns, const Record& recor
       futex_wait(peer.arrived, seen, std::clamp<int64_t>(left, 100'000, kSliceNs));
     }
     peer.sleepers.fetch_sub(1);
-    if (reached(peer.arrived, step)) return;
+    if (reached(peer.arrived, step)) return show_waiting(-1);
   }
+}
+
+void Group::show_alive(int64_t now) {
+  mine().seen_ns.store(now, std::memory_order_relaxed);
+  outer_block(m_.rank).seen_ns.store(now, std::memory_order_relaxed);
+}
+
+void Group::show_waiting(int r) {
+  const int32_t shown = r < 0 ? 0 : 1 + m_.outer_ranks[static_cast<size_t>(r)];
+  show_alive(now_ns());
+  outer_block(m_.rank).waits_for.store(shown, std::memory_order_relaxed);
 }
 
 void Group::begin_access() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,6 +65,10 @@ class Group {
   void wait_for_bell(uint32_t seen);
   void ring(int r);
   /// Throws when `r`, which `record` needs, is dead or has left, or when `late`.
+  /// Shows that this rank was alive at `now`, here and in the outermost group.
+  void show_alive(int64_t now);
+  /// Shows that this rank is alive and waits for rank `r`, or for nobody when r < 0.
+  void show_waiting(int r);
   bool is_gone(int r) { return block(r).left.load() != 0 || is_dead(r); }
   void check_peer(int r, const Record& record, bool late);
   bool is_late(int64_t since_ns) const { return now_ns() - since_ns > deadline_ns_; }
@@ -86,6 +91,13 @@ class Group {
   std::string sentence(int r, Fate fate, const Entry& waited);
   std::string who_waits(uint64_t missing, const Entry& waited);
   Entry last_entry(int r);
+  int64_t seen_ns(int r) {
+    return std::max(block(r).seen_ns.load(), outer_block(r).seen_ns.load());
+  }
+  int culprit(int r);
+  RankBlock& outer_block(int r) {
+    return m_.outermost->rank(m_.outer_ranks[static_cast<size_t>(r)]);
+  }
 
   Membership m_;
   uint64_t steps_ = 0;

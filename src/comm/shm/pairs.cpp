@@ -51,11 +51,12 @@ bool ShmTransport::advance(Pair& pair) {
     moved = true;
   }
   if (!moved) return false;
+  if (waits_) group_.show_waiting(-1);
+  waits_ = false;
   group_.ring(pair.what.root);
   suspect_ = false;
-  RankBlock& me = group_.mine();
   const int64_t now = now_ns();
-  me.seen_ns.store(now, std::memory_order_relaxed);
+  group_.show_alive(now);
   if (pair.done) record_of(pair).end(now);
   return true;
 }
@@ -89,6 +90,8 @@ void ShmTransport::idle(const Pair& blame, int64_t since_ns, int rounds) {
   if (rounds < kYieldRounds) {
     sched_yield();
   } else {
+    group_.show_waiting(blame.what.root);
+    waits_ = true;
     group_.wait_for_bell(bell_);
     const bool late = group_.is_late(since_ns);
     // Who is gone may have done its part before: the next round of advance decides.

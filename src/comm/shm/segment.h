@@ -45,6 +45,8 @@ struct alignas(64) RankBlock {
   std::atomic<uint32_t> accessing;           // 1 while it touches peers' buffers
   std::atomic<uint32_t> left;                // 1 when it has closed the group
   std::atomic<int32_t> pid;
+  // In the outermost group's segment only: 1 + the rank there that this one has long waited for.
+  std::atomic<int32_t> waits_for;
   alignas(64) Record collective[kHistory];  // collective n lies at n % kHistory
   Record pair[kHistory];
 };

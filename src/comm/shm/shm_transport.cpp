@@ -103,7 +103,7 @@ void ShmTransport::run(const Collective& c, uint64_t number, uint64_t label_hash
   }
   const int64_t end = now_ns();
   record.end(end);
-  me.seen_ns.store(end, std::memory_order_relaxed);
+  group_.show_alive(end);
 }
 
 void ShmTransport::step(Work& w) {

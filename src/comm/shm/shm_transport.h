@@ -93,6 +93,7 @@ class ShmTransport : public Transport {
   mutable Group group_;
   ShmOptions options_;
   uint32_t bell_ = 0;     // as it was before the last round of advance
+  bool waits_ = false;    // others have been told that it waits for a peer
   bool suspect_ = false;  // a peer was gone at the last look
 };
 
