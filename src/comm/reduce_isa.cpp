@@ -24,6 +24,52 @@ struct SmallLanes {
   [[gnu::always_inline]] static Vec load(const T* from) { return vec::load(from); }
   [[gnu::always_inline]] static void store(T* to, Vec v) { vec::store(to, v); }
 };
+/// 8-bit floats; small_float.h has the same for one at a time.
+template <class T, int kExponent, int kMantissa, bool kHasInf>
+struct TinyLanes {
+  using Vec = vec::VecF;
+  using Bits = vec::VecU;
+  using Bytes [[gnu::vector_size(vec::kLanes)]] = uint8_t;
+  static constexpr int kCount = vec::kLanes;
+  static constexpr int kShift = 23 - kMantissa;
+  static constexpr uint32_t kOffset = 128 - (1u << (kExponent - 1));  // of the exponent from f32's
+  static constexpr uint32_t kTop = ((1u << kExponent) - 1) << kMantissa;
+  static constexpr uint32_t kNan = kHasInf ? kTop | (1u << (kMantissa - 1)) : 0x7f;
+  static constexpr uint32_t kMost = kHasInf ? kTop - 1 : 0x7e;
+
+  [[gnu::always_inline]] static Vec load(const T* from) {
+    const Bits wide = __builtin_convertvector(vec::load_bytes<Bytes>(from), Bits);
+    const Bits magnitude = wide & 0x7fu;
+    const Bits scale = Bits{} + ((127 + kOffset) << 23);
+    const Vec value = __builtin_bit_cast(Vec, magnitude << kShift) * __builtin_bit_cast(Vec, scale);
+    const Bits bits = __builtin_bit_cast(Bits, value);
+    const Bits special = bits | 0x7f800000u | (magnitude << kShift);
+    return __builtin_bit_cast(
+        Vec, (magnitude > (kHasInf ? kTop - 1 : kMost) ? special : bits) | (wide & 0x80u) << 24);
+  }
+
+  [[gnu::always_inline]] static void store(T* to, Vec v) {
+    const Bits all = __builtin_bit_cast(Bits, v);
+    const Bits bits = all & 0x7fffffffu;
+    const Bits odd = (bits >> kShift) & 1u;
+    const Bits normal =
+        ((bits + ((1u << (kShift - 1)) - 1) + odd) >> kShift) - (kOffset << kMantissa);
+    // Adding a number whose last bit is that of subnormals rounds to them.
+    const Bits magic = Bits{} + ((kOffset + 1 + kShift) << 23);
+    const Vec aligned = __builtin_bit_cast(Vec, bits) + __builtin_bit_cast(Vec, magic);
+    const Bits subnormal = __builtin_bit_cast(Bits, aligned) - magic;
+    Bits packed = bits < Bits{} + ((kOffset + 1) << 23) ? subnormal : normal;
+    packed = packed > Bits{} + kMost ? Bits{} + (kHasInf ? kTop : kMost) : packed;
+    packed = bits > Bits{} + 0x7f800000u ? Bits{} + kNan : packed;
+    const Bytes bytes = __builtin_convertvector(packed | (all >> 24 & 0x80u), Bytes);
+    std::memcpy(static_cast<void*>(to), &bytes, sizeof bytes);
+  }
+};
+
+template <>
+struct Lanes<f8_e4m3> : TinyLanes<f8_e4m3, 4, 3, false> {};
+template <>
+struct Lanes<f8_e5m2> : TinyLanes<f8_e5m2, 5, 2, true> {};
 template <>
 struct Lanes<f16> : SmallLanes<f16> {};
 template <>
@@ -152,6 +198,8 @@ const Kernels& kernels() {
     fill<float>(k, DType::f32);
     fill<f16>(k, DType::f16);
     fill<bf16>(k, DType::bf16);
+    fill<f8_e4m3>(k, DType::f8_e4m3);
+    fill<f8_e5m2>(k, DType::f8_e5m2);
     fill<int64_t>(k, DType::i64);
     fill<int32_t>(k, DType::i32);
     fill<int16_t>(k, DType::i16);
