@@ -74,6 +74,31 @@ TEST_P(Communicators, ManyStartsOutstandingEndInOrder) {
   });
 }
 
+TEST_P(Communicators, SendsOnTheirWayDoNotOvertakeEachOther) {
+  run([](Communicator& g) {
+    const int next = (g.rank() + 1) % g.size(), last = (g.rank() + g.size() - 1) % g.size();
+    if (next == g.rank()) return;
+    constexpr int kMessages = 30;
+    constexpr int64_t kCount = 1000;  // several chunks of the channel
+    std::vector<std::vector<int64_t>> in(kMessages), out(kMessages);
+    std::vector<Request> requests;
+    for (size_t k = 0; k < kMessages; ++k) {
+      in[k].assign(kCount, g.rank() * 100 + static_cast<int64_t>(k));
+      out[k].assign(kCount, -1);
+      requests.push_back(
+          g.start({.kind = Kind::send, .dtype = DType::i64, .root = next, .count = kCount},
+                  in[k].data(), nullptr));
+      requests.push_back(
+          g.start({.kind = Kind::recv, .dtype = DType::i64, .root = last, .count = kCount}, nullptr,
+                  out[k].data()));
+    }
+    for (Request request : requests) g.wait(request);
+    for (size_t k = 0; k < kMessages; ++k)
+      expect(out[k] == std::vector<int64_t>(kCount, last * 100 + static_cast<int64_t>(k)),
+             join("message ", k));
+  });
+}
+
 TEST_P(Communicators, AllPairsExchangeAtOnce) {
   run([](Communicator& g) {
     const auto size = static_cast<size_t>(g.size());

@@ -17,11 +17,6 @@ std::string to_string(const Entry& e) {
   return text;
 }
 
-bool same_collective(const Entry& a, const Entry& b) {
-  return a.number == b.number && a.kind == b.kind && a.dtype == b.dtype && a.reduce == b.reduce &&
-         a.root == b.root && a.count == b.count && a.label_hash == b.label_hash;
-}
-
 void Record::begin(const Collective& c, uint64_t number, uint64_t label_hash, int64_t now_ns) {
   const auto put = [this](int word, uint64_t value) { words_[word].store(value, kRelaxed); };
   const bool rooted = has_root(c.kind) || is_pair(c.kind);

@@ -28,9 +28,6 @@ struct Entry {
 /// "all_reduce #17 'blocks.3.out' (sum f32 x 1024)"
 std::string to_string(const Entry& entry);
 
-/// Whether both may take part in one collective: all but label text and times are equal.
-bool same_collective(const Entry& a, const Entry& b);
-
 /// An entry in memory that other threads or processes read at any time. Plain words: what lies in
 /// shared memory has no pointers.
 class Record {
