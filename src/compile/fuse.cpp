@@ -85,12 +85,27 @@ class Fuser {
 
   // Concatenations and views stay nodes; what they look at must exist.
   void keep(const Node& node) {
-    if (is_view(node.op) && !has_strides(node)) {
+    if (is_view(node.op) && (!has_strides(node) || drops_computed(node))) {
       make_region(static_cast<int32_t>(&node - f_.nodes.data()));
       return;
     }
     for (ValueId id : node.inputs) want(id);
   }
+
+  // Whether a chain of views leaves out elements of a computed value that nothing else looks at:
+  // then only the others are computed, and where they are wanted.
+  bool drops_computed(const Node& node) const {
+    const Node* at = &node;
+    while (at != nullptr && is_view(at->op)) {
+      const ValueId id = at->inputs[0];
+      if (is_wanted(id) || users_[static_cast<size_t>(id)].size() != 1) return false;
+      at = f_.producer(id);
+    }
+    return at != nullptr && fusable(*at) && !at->op.as<Concat>() && !at->op.as<Full>() &&
+           !is_scalar_constant(at->op) && count(at->outputs[0]) > count(node.outputs[0]);
+  }
+
+  int64_t count(ValueId id) const { return elements(f_.type(id).shape).value(); }
 
   // Whether a chain of views over contiguous memory can be said with strides.
   bool has_strides(const Node& node) const {
