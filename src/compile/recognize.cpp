@@ -135,7 +135,7 @@ class Recognizer {
     return std::nullopt;
   }
 
-  static std::optional<Polynomial> sum(Polynomial a, const Polynomial& b) {
+  static Polynomial sum(Polynomial a, const Polynomial& b) {
     for (const auto& [powers, factor] : b) a[powers] += factor;
     return a;
   }

@@ -37,6 +37,7 @@ struct RegionLoops {
   RegionMove (*load)(DType dtype);   ///< from memory into a register
   RegionMove (*store)(DType dtype);  ///< from a register into memory; x is the register
   RegionMove stream;                 ///< a store of f32 past the caches
+  void (*end_streams)();             ///< makes such stores visible to whom this thread wakes
 };
 
 const RegionLoops& region_loops(cpu::Isa isa);

@@ -316,7 +316,8 @@ RegionMove find_move(DType dtype) {
 }  // namespace
 
 extern const RegionLoops kRegionLoops;
-const RegionLoops kRegionLoops = {find_compute, find_convert,    find_round,       find_reduce,
-                                  find_spread,  find_move<true>, find_move<false>, stream_f32};
+const RegionLoops kRegionLoops = {find_compute,     find_convert, find_round,
+                                  find_reduce,      find_spread,  find_move<true>,
+                                  find_move<false>, stream_f32,   [] { end_streams(); }};
 
 }  // namespace tutti::cpu::TUTTI_ISA

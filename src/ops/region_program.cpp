@@ -91,7 +91,11 @@ void RegionProgram::set_access(Operation& o, const RegionInstruction& i) {
   o.operand = i.operand + (store ? static_cast<int32_t>(in_.size()) : 0);
   o.access = region_access(i, part_, t.strides);
   o.element_bytes = static_cast<int64_t>(size_of(t.dtype));
-  o.move = !store ? loops_.load(t.dtype) : streams(t) ? loops_.stream : loops_.store(t.dtype);
+  o.move = store ? loops_.store(t.dtype) : loops_.load(t.dtype);
+  if (store && streams(t)) {
+    o.move = loops_.stream;
+    streams_ = true;
+  }
   supported_ = supported_ && o.move != nullptr;
   for (int short_block = 0; short_block < 2; ++short_block) {
     for (int short_chunk = 0; short_chunk < 2; ++short_chunk) {

@@ -102,6 +102,7 @@ class RegionProgram {
   std::vector<int32_t> spread_;  // by register: its elements for all lanes
   std::vector<std::vector<int32_t>> row_phases_, chunk_phases_;  // operations by level
   int64_t bytes_ = 0;
+  bool streams_ = false;
 };
 
 }  // namespace tutti

@@ -30,6 +30,7 @@ void RegionProgram::run(const KernelArgs& args, char* workspace, int64_t begin, 
     block.invariant_rows = std::max(block.invariant_rows, block.rows);
     run_block(block);
   }
+  if (streams_) loops_.end_streams();
 }
 
 void RegionProgram::run_block(Block& block) const {

@@ -39,7 +39,8 @@ template <class V>
   return v;
 }
 
-/// Writes past the caches; `to` is aligned to kVectorBytes.
+/// Writes past the caches; `to` is aligned to kVectorBytes. Other threads see it only after
+/// end_streams.
 [[gnu::always_inline]] inline void stream(float* to, VecF v) {
 #if defined(__AVX512F__)
   _mm512_stream_ps(to, __builtin_bit_cast(__m512, v));
@@ -47,6 +48,13 @@ template <class V>
   _mm256_stream_ps(to, __builtin_bit_cast(__m256, v));
 #else
   std::memcpy(to, &v, sizeof(v));
+#endif
+}
+
+/// Orders what was streamed before what is written from now on.
+[[gnu::always_inline]] inline void end_streams() {
+#if defined(__F16C__)
+  _mm_sfence();
 #endif
 }
 
