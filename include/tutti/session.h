@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tutti/communicator.h"
 #include "tutti/tensor.h"
 
 namespace tutti {
@@ -30,6 +32,9 @@ struct Profile {
 
 /// A profile in the format of Chrome's trace viewer (chrome://tracing, ui.perfetto.dev).
 std::string chrome_trace(const Profile& profile);
+
+/// Which ranks of a communicator a named group has, in order: {"tp", {0, 1}}.
+using RankGroups = std::map<std::string, std::vector<int>>;
 
 /// One caller's activations and state over an engine, made by Engine::session.
 ///
@@ -56,6 +61,24 @@ class Session {
   /// tensor stands for a held input that keeps its value, and for an output that is None.
   /// Allocates nothing and looks up no name. Throws as run(TensorMap) does.
   void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs);
+
+  /// Lets the collectives of the engine run on a group of ranks. All ranks of the communicator call
+  /// it at once; engines may differ from rank to rank.
+  ///
+  /// The collectives of every plan and group are compared, by order, kind, dtype, reduction, count
+  /// and root, before any runs. A named group that `groups` leaves out means all ranks when every
+  /// rank has that one name only and groups of as many as there are ranks. Ranks may take
+  /// build_deadline_s to come. The communicator is not needed afterwards.
+  /// Throws the same Error on all ranks: invalid_argument with the first difference, both sides
+  /// shown, or names by rank that are not bound; what Communicator::run throws.
+  void bind(Communicator& communicator, const RankGroups& groups = {},
+            double build_deadline_s = 600);
+  /// Leaves the group: peers that still run collectives with this rank fail. Nothing when unbound.
+  void unbind();
+  /// True from bind to unbind, also after a failure.
+  bool bound() const;
+  /// Bytes that collectives of this session have sent to other ranks since bind.
+  uint64_t bytes_sent() const;
 
   /// Tensors that a run with these inputs may write its outputs to, in the order of
   /// Engine::outputs().

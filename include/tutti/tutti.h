@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "tutti/communicator.h"
 #include "tutti/engine.h"
 #include "tutti/error.h"
 #include "tutti/graph.h"

@@ -88,7 +88,7 @@ void check(const Trial& trial, const std::vector<Outcome>& outcomes) {
 }
 
 void execute(const Trial& trial) {
-  JoinOptions options;
+  GroupOptions options;
   options.deadline_s = waits_for_deadline(trial.fault) ? kDeadline : 20;
   options.shm.chunk_bytes = 16 << 10;
   if (trial.place == Place::threads) {

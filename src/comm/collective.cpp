@@ -73,6 +73,32 @@ int64_t out_elements(const Collective& c, int rank, int size) {
   }
 }
 
+int64_t sent_elements(const Collective& c, int rank, int size) {
+  const int64_t peers = size - 1;
+  switch (c.kind) {
+    case Kind::all_reduce:
+      return 2 * c.count * peers / size;
+    case Kind::all_gather:
+    case Kind::reduce_scatter:
+    case Kind::all_to_all:
+      return c.count * peers;
+    case Kind::all_to_all_v:
+      return total(c.sends) - c.sends[static_cast<size_t>(rank)];
+    case Kind::broadcast:
+    case Kind::scatter:
+      return rank == c.root ? c.count * peers : 0;
+    case Kind::reduce:
+    case Kind::gather:
+      return rank == c.root ? 0 : c.count;
+    case Kind::send:
+      return c.count;
+    case Kind::recv:
+    case Kind::barrier:
+      return 0;
+  }
+  return 0;
+}
+
 void check(const Collective& c, int rank, int size) {
   const int kind = static_cast<int>(c.kind);
   require_argument(kind >= 0 && kind < kKindCount, "collective kind ", kind, " is none");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "comm/communicator.h"
+#include "tutti/communicator.h"
 
 #include <algorithm>
 #include <array>
@@ -18,6 +18,7 @@ struct Communicator::State {
   double deadline_s = 30;
   uint64_t collectives = 0;  // numbers given so far
   uint64_t splits = 0;
+  uint64_t bytes_sent = 0;
   std::array<uint64_t, kMostRanks> sends{}, recvs{};
   std::unique_ptr<Progress> progress;  // from the first start on; goes before the transport
 
@@ -56,6 +57,7 @@ Job Communicator::State::make_job(const Collective& c, const void* in, void* out
   uint64_t& number = c.kind == Kind::send   ? sends[static_cast<size_t>(c.root)]
                      : c.kind == Kind::recv ? recvs[static_cast<size_t>(c.root)]
                                             : collectives;
+  bytes_sent += static_cast<uint64_t>(sent_elements(c, rank, size)) * size_of(c.dtype);
   return {c, ++number, hash_label(c.label), in, out};
 }
 
@@ -79,6 +81,7 @@ Communicator& Communicator::operator=(Communicator&& other) noexcept {
 int Communicator::rank() const { return state_->transport->rank(); }
 int Communicator::size() const { return state_->transport->size(); }
 const std::string& Communicator::name() const { return state_->name; }
+uint64_t Communicator::bytes_sent() const { return state_->bytes_sent; }
 double Communicator::deadline_s() const { return state_->deadline_s; }
 
 void Communicator::set_deadline(double seconds) {

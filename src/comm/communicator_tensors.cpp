@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "comm/communicator.h"
 #include "core/error.h"
+#include "comm/collective.h"
 
 namespace tutti::comm {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "comm/communicator.h"
+#include "tutti/communicator.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 namespace tutti::comm {
 namespace {
 
-JoinOptions quick() {
-  JoinOptions options;
+GroupOptions quick() {
+  GroupOptions options;
   options.deadline_s = options.join_deadline_s = 20;
   options.shm = {1024, 128, 96, 256, 512};
   return options;

@@ -13,8 +13,8 @@ namespace tutti::comm {
 namespace {
 
 /// Small sizes, so that short messages already cross the borders of chunks and of ways to go.
-JoinOptions small_options() {
-  JoinOptions options;
+GroupOptions small_options() {
+  GroupOptions options;
   options.deadline_s = options.join_deadline_s = 20;
   options.shm = {1024, 128, 96, 256, 512};
   return options;
@@ -228,7 +228,7 @@ void one_all_to_all_v(Communicator& g, Collective c, bool in_place) {
 class Conformance : public testing::TestWithParam<std::tuple<Place, int>> {
  protected:
   void run(const std::function<void(Communicator&)>& body,
-           const JoinOptions& options = small_options()) {
+           const GroupOptions& options = small_options()) {
     const auto [place, size] = GetParam();
     for (const Outcome& outcome : run_ranks(place, size, options, body)) {
       EXPECT_TRUE(outcome.ended);

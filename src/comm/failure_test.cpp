@@ -10,8 +10,8 @@ namespace {
 
 constexpr double kDeadline = 0.5;
 
-JoinOptions short_options() {
-  JoinOptions options;
+GroupOptions short_options() {
+  GroupOptions options;
   options.deadline_s = kDeadline;
   options.join_deadline_s = 5;
   options.shm.chunk_bytes = 4096;
@@ -81,7 +81,7 @@ TEST_P(Failures, SeveralLateRanksAreAllNamed) {
 }
 
 TEST_P(Failures, ARankThatLeavesIsNamedAtOnce) {
-  JoinOptions options = short_options();
+  GroupOptions options = short_options();
   options.deadline_s = 20;
   const auto outcomes = run_ranks(GetParam(), 3, options, [](Communicator& g) {
     sum(g, "a");
@@ -190,7 +190,7 @@ TEST_P(Failures, WhoWaitsForALateRankIsNotBlamedForIt) {
 }
 
 TEST_P(Failures, AbortEndsAllWithItsReason) {
-  JoinOptions options = short_options();
+  GroupOptions options = short_options();
   options.deadline_s = 20;
   const auto outcomes = run_ranks(GetParam(), 3, options, [](Communicator& g) {
     g.barrier();
@@ -220,7 +220,7 @@ TEST_P(Failures, AFailureReachesStartedCollectivesAndGroupsSplitOff) {
 }
 
 TEST_P(Failures, ClosingWithCollectivesOutstandingFailsTheGroup) {
-  JoinOptions options = short_options();
+  GroupOptions options = short_options();
   options.deadline_s = 20;
   const auto outcomes = run_ranks(GetParam(), 2, options, [](Communicator& g) {
     float x[2] = {};
@@ -245,7 +245,7 @@ class Meetings : public testing::TestWithParam<Place> {
   /// Ranks (number, size) that try to meet at once.
   std::vector<Outcome> meet(const std::vector<std::pair<int, int>>& ranks, double deadline_s) {
     const std::string name = fresh_name();
-    JoinOptions options;
+    GroupOptions options;
     options.join_deadline_s = deadline_s;
     const auto hub = meet_in_process();
     const auto body = [&](int i) {
@@ -301,7 +301,7 @@ INSTANTIATE_TEST_SUITE_P(Ranks, Meetings, testing::Values(Place::threads, Place:
 // What happens to processes only.
 
 /// Ranks that run `body`; `act` may do things to them meanwhile.
-std::vector<Outcome> forked(int size, const JoinOptions& options,
+std::vector<Outcome> forked(int size, const GroupOptions& options,
                             const std::function<void(Communicator&)>& body,
                             const std::function<void(std::vector<pid_t>&)>& act) {
   const std::string name = fresh_name();
@@ -315,7 +315,7 @@ std::vector<Outcome> forked(int size, const JoinOptions& options,
 }
 
 TEST(Processes, AKilledRankIsNamedInLessThanASecond) {
-  JoinOptions options = short_options();
+  GroupOptions options = short_options();
   options.deadline_s = 20;
   const auto body = [](Communicator& g) {
     sum(g, "first");
@@ -334,7 +334,7 @@ TEST(Processes, AKilledRankIsNamedInLessThanASecond) {
 }
 
 TEST(Processes, ARankKilledInsideACollectiveIsNamed) {
-  JoinOptions options = short_options();
+  GroupOptions options = short_options();
   options.deadline_s = 20;
   // 64 ms or more of chunks, in whose middle the signal comes.
   const auto outcomes = forked(
@@ -371,7 +371,7 @@ TEST(Processes, AStoppedRankIsNamedAtTheDeadlineAndEndsLikewiseWhenItGoesOn) {
 
 TEST(Processes, ARankThatDiesWhileAGroupSplitsIsNamedInLessThanASecond) {
   for (int victim : {0, 2}) {
-    JoinOptions options = short_options();
+    GroupOptions options = short_options();
     options.deadline_s = 20;
     const auto outcomes = forked(
         3, options,
@@ -396,7 +396,7 @@ TEST(Processes, ARankThatDiesWhileAGroupSplitsIsNamedInLessThanASecond) {
 
 TEST(Processes, ARankThatDiesBeforeTheGroupIsMadeIsNamed) {
   const std::string name = fresh_name();
-  JoinOptions options;
+  GroupOptions options;
   options.join_deadline_s = 5;
   const auto outcomes = fork_ranks(
       2, 20, [&](int r) { join_group(meet_on_host(), name, r, 3, options); },
@@ -411,7 +411,7 @@ TEST(Processes, ARankThatDiesBeforeTheGroupIsMadeIsNamed) {
 
 TEST(Processes, RankZeroThatDiesBeforeTheGroupIsMadeIsNamed) {
   const std::string name = fresh_name();
-  JoinOptions options;
+  GroupOptions options;
   options.join_deadline_s = 5;
   const auto outcomes = fork_ranks(
       2, 20, [&](int r) { join_group(meet_on_host(), name, r, 3, options); },

@@ -117,7 +117,7 @@ inline std::vector<Outcome> fork_ranks(int size, double limit_s,
 }
 
 /// Runs body on `size` ranks of a new group.
-inline std::vector<Outcome> run_ranks(Place place, int size, const JoinOptions& options,
+inline std::vector<Outcome> run_ranks(Place place, int size, const GroupOptions& options,
                                       const std::function<void(Communicator&)>& body) {
   const std::string name = fresh_name();
   if (place == Place::processes) {

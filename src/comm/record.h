@@ -9,25 +9,6 @@
 
 namespace tutti::comm {
 
-/// What one rank did or does: one line of the history that each rank keeps.
-struct Entry {
-  uint64_t number = 0;  ///< of the group's collectives from 1; of sends and recvs between two ranks
-  Kind kind = Kind::barrier;
-  DType dtype = DType::f32;
-  Reduce reduce = Reduce::sum;
-  int root = 0;
-  int64_t count = 0;
-  uint64_t label_hash = 0;
-  int64_t start_ns = 0;  ///< of the machine's monotonic clock
-  int64_t end_ns = 0;    ///< 0 while it runs
-  std::string label;     ///< cut to kLabelBytes
-
-  static constexpr size_t kLabelBytes = 48;
-};
-
-/// "all_reduce #17 'blocks.3.out' (sum f32 x 1024)"
-std::string to_string(const Entry& entry);
-
 /// An entry in memory that other threads or processes read at any time. Plain words: what lies in
 /// shared memory has no pointers.
 class Record {
