@@ -27,17 +27,6 @@ void* map_memory(int fd, size_t bytes) {
 
 }  // namespace
 
-Fd::~Fd() {
-  if (fd_ >= 0) close(fd_);
-}
-
-Fd& Fd::operator=(Fd&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
-int Fd::release() { return std::exchange(fd_, -1); }
-
 Segment::Offsets Segment::offsets(const Layout& layout) {
   const auto ranks = static_cast<size_t>(layout.size);
   Offsets at{};

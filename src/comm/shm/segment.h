@@ -6,24 +6,11 @@
 #include <cstdint>
 #include <memory>
 
+#include "comm/fd.h"
 #include "comm/record.h"
 #include "comm/transport.h"
 
 namespace tutti::comm {
-
-/// A file descriptor that is closed at the end.
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  ~Fd();
-  Fd(Fd&& other) noexcept : fd_(other.release()) {}
-  Fd& operator=(Fd&& other) noexcept;
-  int get() const { return fd_; }
-  int release();
-
- private:
-  int fd_;
-};
 
 /// The first failure of a group and of all groups split from it.
 struct alignas(64) FailureBlock {
