@@ -51,7 +51,7 @@ bool fold_constants(Compilation& c) {
   Function& f = c.function;
   std::vector<bool> constant(f.values.size());
   for (const Node& node : f.nodes) {
-    bool all = !node.inputs.empty() || is_source(node.op);
+    bool all = (!node.inputs.empty() || is_source(node.op)) && !node.op.has_effects();
     for (ValueId id : node.inputs) all = all && constant[static_cast<size_t>(id)];
     for (ValueId id : node.outputs)
       constant[static_cast<size_t>(id)] = all && elements(f.type(id).shape).value() <= kMaxElements;
@@ -59,7 +59,7 @@ bool fold_constants(Compilation& c) {
   // The frontier: constant values that something not constant uses, or that are results.
   std::vector<bool> wanted(f.values.size());
   for (const Node& node : f.nodes) {
-    if (constant[static_cast<size_t>(node.outputs[0])]) continue;
+    if (!node.outputs.empty() && constant[static_cast<size_t>(node.outputs[0])]) continue;
     for (ValueId id : node.inputs) wanted[static_cast<size_t>(id)] = true;
   }
   for (const Output& output : f.outputs)
@@ -70,10 +70,9 @@ bool fold_constants(Compilation& c) {
   bool changed = false;
   for (Node& node : f.nodes) {
     if (node.op.as<Full>() || node.op.as<Constant>() || node.op.as<Expand>()) continue;
+    if (node.outputs.size() != 1) continue;
     const ValueId id = node.outputs[0];
-    if (node.outputs.size() != 1 || !constant[static_cast<size_t>(id)] ||
-        !wanted[static_cast<size_t>(id)])
-      continue;
+    if (!constant[static_cast<size_t>(id)] || !wanted[static_cast<size_t>(id)]) continue;
     node.op = Constant{folder.value(id)};
     node.inputs.clear();
     changed = true;

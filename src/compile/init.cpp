@@ -80,7 +80,7 @@ bool split_init(Compilation& c) {
                graph.residents[static_cast<size_t>(resident)].kind != Resident::Kind::carried;
   }
   for (const Node& node : f.nodes) {
-    bool all = !node.inputs.empty(), work = !is_view(node.op);
+    bool all = !node.inputs.empty() && !node.op.has_effects(), work = !is_view(node.op);
     for (ValueId id : node.inputs) {
       const Node* from = f.producer(id);
       all = all && (fixed[static_cast<size_t>(id)] || (from && from->op.as<Constant>()));
@@ -104,7 +104,8 @@ bool split_init(Compilation& c) {
   };
   for (size_t n = 0; n < f.nodes.size(); ++n) {
     const Node& old = before.nodes[n];
-    if (computed[static_cast<size_t>(old.outputs[0])] && !is_view(old.op)) continue;
+    const bool moves = !old.outputs.empty() && computed[static_cast<size_t>(old.outputs[0])];
+    if (moves && !is_view(old.op)) continue;
     for (size_t i = 0; i < old.inputs.size(); ++i) f.nodes[n].inputs[i] = derived(old.inputs[i]);
   }
   for (Output& output : f.outputs)

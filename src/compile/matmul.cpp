@@ -9,6 +9,7 @@
 #include "compile/pass.h"
 #include "device/cpu/dnnl_matmul.h"
 #include "device/cpu/packed_matrix.h"
+#include "ops/collectives.h"
 #include "ops/concat.h"
 #include "ops/constant.h"
 #include "ops/elementwise.h"
@@ -34,7 +35,7 @@ std::vector<bool> fixed_values(const Compilation& c) {
                c.program.graph.residents[static_cast<size_t>(r)].kind != Resident::Kind::carried;
   }
   for (const Node& node : f.nodes) {
-    bool all = true;
+    bool all = !node.op.has_effects() && !node.op.as<RankInGroup>();
     for (ValueId id : node.inputs) all = all && fixed[static_cast<size_t>(id)];
     for (ValueId id : node.outputs) fixed[static_cast<size_t>(id)] = all;
   }

@@ -133,5 +133,69 @@ TEST(Fuse, ComputesOnceWhatSeveralSeeThroughAView) {
   EXPECT_EQ(std::count(names.begin(), names.end(), "region"), 4);  // of c, a, b and y
 }
 
+// Collectives that look dead, equal, constant, and computed from weights alone.
+constexpr std::string_view kCollectives = R"(tutti.graph 1
+bound @w : f32[4, 4]
+function run(%x : f32[4, 4]) {
+  %n : f32[4, 4] = full(value=2, dtype=f32, shape=[4, 4])
+  %a : f32[4, 4] = all_reduce(@w, reduce="sum", size=2)
+  %b : f32[4, 4] = all_reduce(@w, reduce="sum", size=2)
+  %c : f32[8, 4] = all_gather(%n, size=2)
+  %d : f32[8, 4] = all_gather(%n, size=2)
+  send(%x, to=1, size=2)
+  %r : f32[4, 4] = recv(from=1, shape=[4, 4], size=2)
+  %s : f32[4, 4] = broadcast(%r, size=2)
+  %i : i64[] = rank(size=2)
+  %j : f32[] = cast(%i, dtype=f32)
+  %k : f32[4, 4] = mul(@w, %j)
+  %l : f32[4, 4] = matmul(%x, %k)
+  %m : f32[4, 4] = matmul(%x, %a)
+  %o : f32[4, 4] = add(%l, %m)
+  %y : f32[4, 4] = add(%o, %b)
+  output y = %y
+  output d = %d
+}
+)";
+
+Program compiled(std::string_view text, Function& function) {
+  Program program;
+  program.graph = parse_graph(text, make_op);
+  const CompileOptions options;
+  Compilation c{program, program.graph.functions[0], options};
+  run_pipeline(c);
+  function = c.function;
+  return program;
+}
+
+// The operators with effects, and how often the result of each is used.
+Names effects(const Function& f) {
+  Names names;
+  const std::vector<int> uses = f.use_counts();
+  for (const Node& node : f.nodes) {
+    if (!node.op.has_effects()) continue;
+    names.emplace_back(node.op.name());
+    for (ValueId id : node.outputs) names.back() += join(' ', uses[static_cast<size_t>(id)]);
+  }
+  return names;
+}
+
+TEST(Pipeline, KeepsCollectivesAndTheirOrder) {
+  Function f;
+  const Program program = compiled(kCollectives, f);
+  EXPECT_EQ(effects(f), (Names{"all_reduce 1", "all_reduce 1", "all_gather 0", "all_gather 1",
+                               "send", "recv 1", "broadcast 0"}));
+  for (const Function& other : program.graph.functions)
+    EXPECT_TRUE(other.name == "run" || other.nodes.empty()) << other.name;
+}
+
+TEST(Pipeline, KeepsWhatEachRankComputesOutOfTheWeights) {
+  Function f;
+  compiled(kCollectives, f);
+  Names names;
+  for (const Node& node : f.nodes) names.emplace_back(node.op.name());
+  EXPECT_EQ(std::count(names.begin(), names.end(), "rank"), 1);
+  EXPECT_EQ(std::count(names.begin(), names.end(), "pack_matrix"), 0);
+}
+
 }  // namespace
 }  // namespace tutti

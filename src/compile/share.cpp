@@ -16,7 +16,7 @@ bool share_equal(Compilation& c) {
   for (size_t n = 0; n < f.nodes.size(); ++n) {
     Node& node = f.nodes[n];
     for (ValueId& id : node.inputs) id = replaced[static_cast<size_t>(id)];
-    if (node.op.as<Constant>()) continue;
+    if (node.op.as<Constant>() || node.op.has_effects()) continue;
     std::string key(node.op.name());
     for (const auto& [name, text] : node.op.attributes()) key += join(';', name, '=', text);
     for (ValueId id : node.inputs) key += join(',', id);

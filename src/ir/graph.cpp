@@ -99,6 +99,7 @@ void Function::remove_dead() {
   for (const Update& update : updates) mark(update.value);
   std::vector<bool> keep(nodes.size());
   for (size_t n = nodes.size(); n-- > 0;) {
+    keep[n] = nodes[n].op.has_effects();
     for (ValueId id : nodes[n].outputs) keep[n] = keep[n] || live[static_cast<size_t>(id)];
     if (!keep[n]) continue;
     for (ValueId id : nodes[n].inputs) mark(id);

@@ -109,7 +109,8 @@ struct Function {
   void replace(ValueId from, ValueId to);
   /// How often a value is used by nodes, outputs and updates.
   std::vector<int> use_counts() const;
-  /// Removes nodes whose results nobody uses, then values nobody refers to; inputs stay.
+  /// Removes nodes without effects whose results nobody uses, then values nobody refers to; inputs
+  /// stay.
   void remove_dead();
 };
 

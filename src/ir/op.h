@@ -70,6 +70,9 @@ class Op {
   Op substitute(const SymbolValues& values) const { return self_->substitute(values); }
   /// Bytes of workspace the plain CPU implementation wants.
   size_t workspace(Types in) const { return self_->workspace(in); }
+  /// True for what matters beyond its results, as collectives do (`kEffects` of the struct): never
+  /// removed, merged, folded, fused or moved past another one; it runs once in each run.
+  bool has_effects() const { return self_->has_effects(); }
   /// Runs the plain CPU implementation: also the reference for all others.
   void cpu(const KernelArgs& args) const { self_->cpu(args); }
 
@@ -92,6 +95,7 @@ class Op {
     virtual Attributes attributes() const = 0;
     virtual Op substitute(const SymbolValues& values) const = 0;
     virtual size_t workspace(Types in) const = 0;
+    virtual bool has_effects() const = 0;
     virtual void cpu(const KernelArgs& args) const = 0;
   };
 
@@ -123,6 +127,12 @@ class Op {
         return op.workspace(in);
       else
         return 0;
+    }
+    bool has_effects() const override {
+      if constexpr (requires { T::kEffects; })
+        return T::kEffects;
+      else
+        return false;
     }
     void cpu(const KernelArgs& args) const override {
       if constexpr (requires { op.cpu(args); })

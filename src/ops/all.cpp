@@ -3,6 +3,7 @@
 
 #include "ops/attention.h"
 #include "ops/bitcast.h"
+#include "ops/collectives.h"
 #include "ops/concat.h"
 #include "ops/constant.h"
 #include "ops/conv.h"
@@ -59,6 +60,20 @@ std::vector<OpDef> table() {
       op_def<AdaptivePool>(),
       op_def<Resize>(),
       op_def<Attention>(),
+
+      // between ranks
+      op_def<AllReduce>(),
+      op_def<AllGather>(),
+      op_def<ReduceScatter>(),
+      op_def<AllToAll>(),
+      op_def<AllToAllV>(),
+      op_def<Broadcast>(),
+      op_def<ReduceTo>(),
+      op_def<GatherTo>(),
+      op_def<ScatterFrom>(),
+      op_def<Send>(),
+      op_def<Recv>(),
+      op_def<RankInGroup>(),
 
       // made by compilation
       op_def<FusedMatmul>(),
