@@ -3,7 +3,6 @@
 
 #include <sched.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,12 +23,6 @@ bool reached(const std::atomic<uint32_t>& arrived, uint32_t step) {
 }
 
 }  // namespace
-
-int64_t now_ns() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1'000'000'000 + t.tv_nsec;
-}
 
 Group::Group(Membership membership) : m_(std::move(membership)) {
   may_spin_ = size() <= cpu::usable_cores();
@@ -91,7 +84,7 @@ void Group::show_alive(int64_t now) {
 }
 
 void Group::show_waiting(int r) {
-  const int32_t shown = r < 0 ? 0 : 1 + m_.outer_ranks[static_cast<size_t>(r)];
+  const int32_t shown = r < 0 ? 0 : 1 + outer_rank(r);
   show_alive(now_ns());
   outer_block(m_.rank).waits_for.store(shown, std::memory_order_relaxed);
 }

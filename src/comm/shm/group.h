@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "comm/blame.h"
 #include "comm/shm/segment.h"
 #include "tutti/error.h"
 
 namespace tutti::comm {
-
-/// Nanoseconds of the clock that all processes of a machine share.
-int64_t now_ns();
 
 /// A rank's place in a group: what a rendezvous gives.
 struct Membership {
@@ -25,15 +22,22 @@ struct Membership {
 };
 
 /// Ranks that go through steps together: waits that end, failures that all see.
-class Group {
+class Group : public View {
  public:
   explicit Group(Membership membership);
-  ~Group();
+  ~Group() override;
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  int rank() const { return m_.rank; }
-  int size() const { return m_.segment->layout().size; }
+  int rank() const override { return m_.rank; }
+  int size() const override { return m_.segment->layout().size; }
+  const std::string& group_name() const override { return m_.name; }
+  bool is_outermost() const override { return m_.segment == m_.outermost; }
+  int outer_rank(int r) const override { return m_.outer_ranks[static_cast<size_t>(r)]; }
+  const Activity& activity(int r) const override { return m_.segment->rank(r); }
+  const Activity& outer_activity(int outer) const override { return m_.outermost->rank(outer); }
+  Fate fate(int r) const override;
+
   Segment& segment() { return *m_.segment; }
   RankBlock& block(int r) { return m_.segment->rank(r); }
   RankBlock& mine() { return block(m_.rank); }
@@ -75,29 +79,16 @@ class Group {
   /// Whether spinning may help: each rank can have a core.
   bool may_spin() const { return may_spin_; }
 
-  /// "rank 3" in the numbers of the outermost group.
-  std::string name_of(int r) const;
-
  private:
-  enum class Fate { dead, left, late };
   FailureBlock& failure() { return m_.outermost->failure(); }
   [[noreturn]] void throw_failure();
   void wait_for(int r, uint32_t step, int64_t since_ns, const Record& record);
   void check_missing(uint32_t step, bool late, const Record& record);
   bool is_dead(int r) const;
-  bool is_stopped(int r);
+  bool is_stopped(int r) const;
   /// Fails for the ranks whose bits are set: they are late, or else dead or gone.
   [[noreturn]] void fail_for(uint64_t ranks, bool late, const Record& record);
-  std::string sentence(int r, Fate fate, const Entry& waited);
-  std::string who_waits(uint64_t missing, const Entry& waited);
-  Entry last_entry(int r);
-  int64_t seen_ns(int r) {
-    return std::max(block(r).seen_ns.load(), outer_block(r).seen_ns.load());
-  }
-  int culprit(int r);
-  RankBlock& outer_block(int r) {
-    return m_.outermost->rank(m_.outer_ranks[static_cast<size_t>(r)]);
-  }
+  RankBlock& outer_block(int r) { return m_.outermost->rank(outer_rank(r)); }
 
   Membership m_;
   uint64_t steps_ = 0;

@@ -78,11 +78,8 @@ void ShmTransport::agree(Pair& pair, Record& offer) {
   Record wanted;
   wanted.begin(mirrored, pair.number, pair.label_hash, 0);
   if (wanted.matches(offer)) return;
-  const Entry mine = record_of(pair).read();
   group_.fail(Errc::invalid_argument,
-              tutti::join(group_.name_of(rank()), " runs ", to_string(mine), ", ",
-                          group_.name_of(pair.what.root), " runs ", to_string(offer.read()),
-                          ": a send and its recv must be of the same"));
+              difference_text(group_, record_of(pair), pair.what.root, offer));
 }
 
 void ShmTransport::idle(const Pair& blame, int64_t since_ns, int rounds) {

@@ -35,7 +35,8 @@ Segment::Offsets Segment::offsets(const Layout& layout) {
   at.slots = at.channels + round_up(ranks * ranks * sizeof(Channel), kPage);
   at.buffers =
       at.slots + round_up(ranks * ranks * Channel::kSlots * layout.pair_chunk_bytes, kPage);
-  at.end = at.buffers + round_up(ranks * kBuffers * layout.chunk_bytes, kPage);
+  at.area = at.buffers + round_up(ranks * kBuffers * layout.chunk_bytes, kPage);
+  at.end = at.area + round_up(layout.area_bytes, kPage);
   return at;
 }
 

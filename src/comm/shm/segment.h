@@ -6,9 +6,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "comm/activity.h"
 #include "comm/fd.h"
-#include "comm/record.h"
-#include "comm/transport.h"
 
 namespace tutti::comm {
 
@@ -22,20 +21,13 @@ struct alignas(64) FailureBlock {
 };
 
 /// What one rank shows to the others. All zero is the state before it comes.
-struct alignas(64) RankBlock {
-  std::atomic<uint32_t> arrived;           // steps it has come to; others sleep on it
-  std::atomic<uint32_t> sleepers;          // how many may do so
-  alignas(64) std::atomic<uint32_t> bell;  // moves when a pair with this rank does
+struct alignas(64) RankBlock : Activity {
+  alignas(64) std::atomic<uint32_t> arrived;  // steps it has come to; others sleep on it
+  std::atomic<uint32_t> sleepers;             // how many may do so
+  alignas(64) std::atomic<uint32_t> bell;     // moves when a pair with this rank does
   std::atomic<uint32_t> bell_sleepers;
-  alignas(64) std::atomic<int64_t> seen_ns;
-  std::atomic<uint64_t> collectives, pairs;  // begun
-  std::atomic<uint32_t> accessing;           // 1 while it touches peers' buffers
-  std::atomic<uint32_t> left;                // 1 when it has closed the group
+  std::atomic<uint32_t> accessing;  // 1 while it touches peers' buffers
   std::atomic<int32_t> pid;
-  // In the outermost group's segment only: 1 + the rank there that this one has long waited for.
-  std::atomic<int32_t> waits_for;
-  alignas(64) Record collective[kHistory];  // collective n lies at n % kHistory
-  Record pair[kHistory];
 };
 
 /// From one rank to another: a ring of kSlots chunks.
@@ -51,6 +43,7 @@ struct Layout {
   int size = 1;
   size_t chunk_bytes = 0;       // of each of a rank's kBuffers buffers
   size_t pair_chunk_bytes = 0;  // of each slot of a channel
+  size_t area_bytes = 0;        // for whatever the ranks agree on
 
   bool operator==(const Layout&) const = default;
 };
@@ -77,11 +70,12 @@ class Segment {
   std::byte* buffer(int r, uint64_t buffer);
   Channel& channel(int from, int to);
   std::byte* channel_slot(int from, int to, uint32_t slot);
+  std::byte* area() { return base_ + at_.area; }
 
  private:
   static constexpr size_t kRanks = sizeof(FailureBlock);
   struct Offsets {
-    size_t counts, channels, slots, buffers, end;
+    size_t counts, channels, slots, buffers, area, end;
   };
   static Offsets offsets(const Layout& layout);
   Segment(void* base, const Layout& layout)

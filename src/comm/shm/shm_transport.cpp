@@ -62,22 +62,12 @@ std::unique_ptr<Transport> ShmTransport::split(const std::string& name,
 }
 
 void ShmTransport::abort_group(const std::string& reason) noexcept {
-  group_.set_failure(Errc::comm, group_.name_of(rank()) + " ended the group: " + reason);
+  group_.set_failure(Errc::comm, abort_text(group_, rank(), reason));
 }
 
 std::vector<std::vector<Entry>> ShmTransport::history() const {
-  std::vector<std::vector<Entry>> all(static_cast<size_t>(size()));
-  for (int r = 0; r < size(); ++r) {
-    auto& entries = all[static_cast<size_t>(r)];
-    const RankBlock& block = group_.block(r);
-    for (const Record* ring : {block.collective, block.pair})
-      for (int i = 0; i < kHistory; ++i)
-        if (ring[i].number() != 0) entries.push_back(ring[i].read());
-    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-      return a.start_ns != b.start_ns ? a.start_ns < b.start_ns : a.number < b.number;
-    });
-    if (entries.size() > kHistory) entries.erase(entries.begin(), entries.end() - kHistory);
-  }
+  std::vector<std::vector<Entry>> all;
+  for (int r = 0; r < size(); ++r) all.push_back(entries_of(group_.activity(r)));
   return all;
 }
 
@@ -119,11 +109,7 @@ void ShmTransport::compare(const Work& w) {
   for (int r = 1; r < size(); ++r) {
     Record& other = group_.block(r).collective[slot];
     if (other.matches(first)) continue;
-    group_.fail(
-        Errc::invalid_argument,
-        tutti::join(group_.name_of(r), " runs ", to_string(other.read()), ", ", group_.name_of(0),
-                    " runs ", to_string(first.read()), ": ranks of group '",
-                    group_.membership().name, "' must run the same in the same order"));
+    group_.fail(Errc::invalid_argument, difference_text(group_, r, other, first));
   }
   if (w.c.kind == Kind::all_to_all_v) compare_counts(w);
 }
@@ -136,9 +122,7 @@ void ShmTransport::compare_counts(const Work& w) {
       const int64_t wanted = group_.segment().counts(to, written)[size() + from];
       if (sent == wanted) continue;
       group_.fail(Errc::invalid_argument,
-                  tutti::join(title(w.c.kind, w.record.number(), w.c.label), ": ",
-                              group_.name_of(from), " sends ", sent, " elements to ",
-                              group_.name_of(to), ", which receives ", wanted));
+                  counts_text(group_, w.record.read(), from, to, sent, wanted));
     }
   }
 }
