@@ -29,16 +29,17 @@ std::span<const Pass> pipeline();
 void run_pipeline(Compilation& c);
 
 // The passes, one file each.
+bool lower_collectives(Compilation& c);  // they cut and join axis 0; those of one rank vanish
 bool simplify(Compilation& c);        // casts to the same type, reshapes to the same shape, x * 1
 bool fold_constants(Compilation& c);  // what depends on no input is computed
 bool share_equal(Compilation& c);     // equal nodes on equal operands become one
 bool recognize_activations(Compilation& c);  // gelu and silu that are written out
-bool sink_reshapes(Compilation& c);     // elementwise functions come before reshapes of products
-bool share_heads(Compilation& c);       // attention reads repeated heads of k, v where they are
-bool merge_matmuls(Compilation& c);     // products of one input become one
-bool fuse_convs(Compilation& c);        // convolutions ready to take up what follows them
-bool absorb_epilogues(Compilation& c);  // elementwise functions after a product go into it
-bool pack_weights(Compilation& c);      // weights of products in the order they are read
+bool sink_reshapes(Compilation& c);      // elementwise functions come before reshapes of products
+bool share_heads(Compilation& c);        // attention reads repeated heads of k, v where they are
+bool merge_matmuls(Compilation& c);      // products of one input become one
+bool fuse_convs(Compilation& c);         // convolutions ready to take up what follows them
+bool absorb_epilogues(Compilation& c);   // elementwise functions after a product go into it
+bool pack_weights(Compilation& c);       // weights of products in the order they are read
 bool pack_conv_weights(Compilation& c);  // and those of convolutions
 bool split_init(Compilation& c);         // what depends on weights alone moves to `init`
 bool decompose(Compilation& c);  // norms and softmax as elementwise functions and reductions

@@ -7,14 +7,23 @@ namespace tutti {
 
 std::span<const Pass> pipeline() {
   static constexpr Pass kPasses[] = {
-      {"simplify", simplify},           {"fold_constants", fold_constants},
-      {"share_equal", share_equal},     {"recognize_activations", recognize_activations},
-      {"sink_reshapes", sink_reshapes}, {"share_heads", share_heads},
-      {"simplify", simplify},           {"merge_matmuls", merge_matmuls},
-      {"fuse_convs", fuse_convs},       {"absorb_epilogues", absorb_epilogues},
-      {"pack_weights", pack_weights},   {"pack_conv_weights", pack_conv_weights},
-      {"split_init", split_init},       {"decompose", decompose},
-      {"simplify", simplify},           {"fuse", fuse},
+      {"lower_collectives", lower_collectives},
+      {"simplify", simplify},
+      {"fold_constants", fold_constants},
+      {"share_equal", share_equal},
+      {"recognize_activations", recognize_activations},
+      {"sink_reshapes", sink_reshapes},
+      {"share_heads", share_heads},
+      {"simplify", simplify},
+      {"merge_matmuls", merge_matmuls},
+      {"fuse_convs", fuse_convs},
+      {"absorb_epilogues", absorb_epilogues},
+      {"pack_weights", pack_weights},
+      {"pack_conv_weights", pack_conv_weights},
+      {"split_init", split_init},
+      {"decompose", decompose},
+      {"simplify", simplify},
+      {"fuse", fuse},
   };
   return kPasses;
 }

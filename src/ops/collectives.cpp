@@ -263,8 +263,10 @@ std::optional<GroupCall> group_call(const Op& op, std::span<const Tensor> in,
   return call;
 }
 
-bool is_collective(const Op& op) {
-  return with_collective(op, [](const auto&) {});
+const RankList* rank_list(const Op& op) {
+  const RankList* found = nullptr;
+  with_collective(op, [&](const RankList& where) { found = &where; });
+  return found;
 }
 
 }  // namespace tutti

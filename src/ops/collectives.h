@@ -249,7 +249,10 @@ struct GroupCall {
 std::optional<GroupCall> group_call(const Op& op, std::span<const Tensor> in,
                                     std::span<const Tensor> out);
 
+/// The ranks of a collective, of send and of recv; null for other operators, rank too.
+const RankList* rank_list(const Op& op);
+
 /// True for all operators here but rank.
-bool is_collective(const Op& op);
+inline bool is_collective(const Op& op) { return rank_list(op) != nullptr; }
 
 }  // namespace tutti
