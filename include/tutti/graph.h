@@ -234,6 +234,52 @@ Expression cast(const Expression& x, DType dtype);
 Expression conv2d(const Expression& x, const Expression& weight, const Expression& bias = {},
                   int64_t stride = 1, int64_t padding = 0, int64_t groups = 1);
 
+/// The ranks that exchange tensors; positions below are those in the list that a rank is in.
+///
+/// `group` is a name that is bound with the session, "" its own group. `ranks` are ordered lists of
+/// ranks, `size` each, one after the other; a rank in none gets zeros. Without lists all take part
+/// in order. A size of 0 is one list of all of `ranks`, or as many as the group has; then it may
+/// not matter for the shape of the result. See docs/collectives.md.
+struct Ranks {
+  std::string group;
+  std::vector<int64_t> ranks;
+  int64_t size = 0;
+};
+
+/// x reduced over ranks by sum, prod, max, min or avg: on all of them, or on root, zeros elsewhere.
+Expression all_reduce(const Expression& x, const Ranks& ranks = {},
+                      const std::string& reduce = "sum");
+Expression reduce_to(const Expression& x, const Ranks& ranks, int64_t root = 0,
+                     const std::string& reduce = "sum");
+
+/// x of all ranks joined along an axis: on all of them, or on root, zeros elsewhere.
+Expression all_gather(const Expression& x, const Ranks& ranks, int64_t axis = 0);
+Expression gather_to(const Expression& x, const Ranks& ranks, int64_t root = 0, int64_t axis = 0);
+
+/// This rank's of `size` equal blocks of an axis: of x reduced over ranks, or of root's x.
+Expression reduce_scatter(const Expression& x, const Ranks& ranks,
+                          const std::string& reduce = "sum", int64_t axis = 0);
+Expression scatter_from(const Expression& x, const Ranks& ranks, int64_t root = 0,
+                        int64_t axis = 0);
+
+/// Block s of split_axis goes to rank s, what arrives is joined along concat_axis. The second form
+/// sends sends[s] indices of an axis to rank s and receives receives[s] from it.
+Expression all_to_all(const Expression& x, const Ranks& ranks, int64_t split_axis = 0,
+                      int64_t concat_axis = 0);
+Expression all_to_all_v(const Expression& x, const Ranks& ranks, const std::vector<int64_t>& sends,
+                        const std::vector<int64_t>& receives, int64_t axis = 0);
+
+/// The x of root, on all ranks.
+Expression broadcast(const Expression& x, const Ranks& ranks = {}, int64_t root = 0);
+
+/// x to one rank, and what one rank sends: for engines that differ by rank.
+void send(GraphBuilder& builder, const Expression& x, const Ranks& ranks, int64_t to);
+Expression recv(GraphBuilder& builder, const Ranks& ranks, int64_t from, DType dtype,
+                const Extents& shape);
+
+/// This rank's position in its list, i64[]; 0 in none.
+Expression rank_in(GraphBuilder& builder, const Ranks& ranks = {});
+
 /// What an operator is, for people: `tutti ops` prints these.
 struct OperatorInfo {
   /// One attribute.

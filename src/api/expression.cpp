@@ -6,20 +6,20 @@
 #include "core/error.h"
 
 namespace tutti {
-namespace {
 
-// An axis counted from the front; from the back when negative.
-int64_t front(const Expression& x, int64_t axis, std::string_view op) {
+int64_t axis_from_front(const Expression& x, int64_t axis, std::string_view op) {
   const int64_t rank = x.rank();
   require_argument(axis >= -rank && axis < rank, op, ": axis ", axis, " of ", x.describe(), "; ",
                    -rank, " to ", rank - 1, " is wanted");
   return axis < 0 ? axis + rank : axis;
 }
 
+namespace {
+
 Expression reduce(const char* fn, const Expression& x, const std::vector<int64_t>& axes,
                   bool keep) {
   std::vector<int64_t> sorted;
-  for (int64_t axis : axes) sorted.push_back(front(x, axis, fn));
+  for (int64_t axis : axes) sorted.push_back(axis_from_front(x, axis, fn));
   std::sort(sorted.begin(), sorted.end());
   return operation("reduce", {x}, {{"fn", fn}, {"axes", sorted}, {"keep", keep}});
 }
@@ -69,7 +69,7 @@ Expression linear(const Expression& x, const Expression& weight, const Expressio
 }
 
 Expression softmax(const Expression& x, int64_t axis) {
-  return operation("softmax", {x}, {{"axis", front(x, axis, "softmax")}});
+  return operation("softmax", {x}, {{"axis", axis_from_front(x, axis, "softmax")}});
 }
 
 Expression layer_norm(const Expression& x, const Expression& weight, const Expression& bias,
@@ -104,26 +104,26 @@ Expression reshape(const Expression& x, const Extents& shape) {
 
 Expression permute(const Expression& x, const std::vector<int64_t>& axes) {
   std::vector<int64_t> from_front;
-  for (int64_t axis : axes) from_front.push_back(front(x, axis, "permute"));
+  for (int64_t axis : axes) from_front.push_back(axis_from_front(x, axis, "permute"));
   return operation("permute", {x}, {{"axes", from_front}});
 }
 
 Expression transpose(const Expression& x, int64_t a, int64_t b) {
   std::vector<int64_t> axes(static_cast<size_t>(x.rank()));
   std::iota(axes.begin(), axes.end(), 0);
-  std::swap(axes[static_cast<size_t>(front(x, a, "transpose"))],
-            axes[static_cast<size_t>(front(x, b, "transpose"))]);
+  std::swap(axes[static_cast<size_t>(axis_from_front(x, a, "transpose"))],
+            axes[static_cast<size_t>(axis_from_front(x, b, "transpose"))]);
   return permute(x, axes);
 }
 
 Expression concat(const std::vector<Expression>& operands, int64_t axis) {
   require_argument(!operands.empty(), "concat: an operand is wanted");
-  return operation("concat", operands, {{"axis", front(operands[0], axis, "concat")}});
+  return operation("concat", operands, {{"axis", axis_from_front(operands[0], axis, "concat")}});
 }
 
 Expression slice(const Expression& x, int64_t axis, const Extent& start, const Extent& size) {
   return operation("slice", {x},
-                   {{"axis", front(x, axis, "slice")}, {"start", start}, {"size", size}});
+                   {{"axis", axis_from_front(x, axis, "slice")}, {"start", start}, {"size", size}});
 }
 
 Expression sum(const Expression& x, const std::vector<int64_t>& axes, bool keep) {

@@ -136,6 +136,62 @@ TEST(GraphBuilder, RefusesWhatDoesNotFitByName) {
   }
 }
 
+TEST(GraphBuilder, AddsCollectivesOfTheRanksNamed) {
+  GraphBuilder graph;
+  const Expression x = graph.input("x", DType::f32, {"2*n", 4});
+  const Ranks all, tp{"tp", {}, 2}, listed{"", {1, 0}};
+  graph.output("a", all_reduce(x, all, "avg"));
+  graph.output("b", reduce_to(x, tp, 1, "max"));
+  graph.output("c", all_gather(x, tp, -1));
+  graph.output("d", gather_to(x, tp, 1));
+  graph.output("e", reduce_scatter(x, listed));
+  graph.output("f", scatter_from(x, listed, 1, -1));
+  graph.output("g", all_to_all(x, tp, -1, 0));
+  graph.output("h", all_to_all_v(x, tp, {1, 3}, {0, 2}, 1));
+  graph.output("i", broadcast(x));
+  send(graph, x, listed, 1);
+  graph.output("j", recv(graph, tp, 1, DType::i8, {"n", 3}));
+  graph.output("k", rank_in(graph, tp));
+  const std::string text = graph.text();
+  EXPECT_EQ(
+      text.substr(text.find("{\n") + 2, text.find("  output") - text.find("{\n") - 2),
+      R"graph(  %all_reduce_0 : f32[2*n, 4] = all_reduce(%x, reduce="avg", group="", ranks=[], size=0)
+  %reduce_to_1 : f32[2*n, 4] = reduce_to(%x, reduce="max", root=1, group="tp", ranks=[], size=2)
+  %all_gather_2 : f32[2*n, 8] = all_gather(%x, axis=1, group="tp", ranks=[], size=2)
+  %gather_to_3 : f32[4*n, 4] = gather_to(%x, root=1, axis=0, group="tp", ranks=[], size=2)
+  %reduce_scatter_4 : f32[n, 4] = reduce_scatter(%x, reduce="sum", axis=0, group="", ranks=[1, 0], size=2)
+  %scatter_from_5 : f32[2*n, 2] = scatter_from(%x, root=1, axis=1, group="", ranks=[1, 0], size=2)
+  %all_to_all_6 : f32[4*n, 2] = all_to_all(%x, split_axis=1, concat_axis=0, group="tp", ranks=[], size=2)
+  %all_to_all_v_7 : f32[2*n, 2] = all_to_all_v(%x, axis=1, sends=[1, 3], receives=[0, 2], group="tp", ranks=[], size=2)
+  %broadcast_8 : f32[2*n, 4] = broadcast(%x, root=0, group="", ranks=[], size=0)
+  send(%x, to=1, group="", ranks=[1, 0], size=2)
+  %recv_9 : i8[n, 3] = recv(from=1, dtype=i8, shape=[n, 3], group="tp", ranks=[], size=2)
+  %rank_10 : i64[] = rank(group="tp", ranks=[], size=2)
+)graph");
+}
+
+TEST(GraphBuilder, RefusesCollectivesThatCannotBe) {
+  GraphBuilder graph;
+  const Expression x = graph.input("x", DType::f32, {3, 4});
+  const Expression i = graph.input("i", DType::i32, {4});
+  const Ranks two{"", {}, 2};
+  expect_refusal([&] { all_reduce(i, two, "avg"); }, {"all_reduce", "i32[4]", "avg"});
+  expect_refusal([&] { reduce_to(x, two, 0, "mean"); }, {"reduce_to", "mean"});
+  expect_refusal([&] { all_gather(x, {}); }, {"all_gather", "size is 0"});
+  expect_refusal([&] { all_gather(x, two, 2); }, {"all_gather", "axis 2", "f32[3, 4]"});
+  expect_refusal([&] { gather_to(x, two, 2); }, {"gather_to", "root is 2"});
+  expect_refusal([&] { reduce_scatter(x, two); }, {"reduce_scatter", "f32[3, 4]", "multiple of 2"});
+  expect_refusal([&] { scatter_from(x, two, 0, 0); }, {"scatter_from", "multiple of 2"});
+  expect_refusal([&] { all_to_all(x, two, 0, 1); }, {"all_to_all", "multiple of 2"});
+  expect_refusal([&] { all_to_all_v(x, two, {1, 1}, {1, 1}); }, {"all_to_all_v", "extent 2"});
+  expect_refusal([&] { broadcast(x, {"", {0, 1}}, 2); }, {"broadcast", "root is 2"});
+  expect_refusal([&] { all_reduce(x, {"", {0, 1, 2}, 2}); }, {"all_reduce", "[0, 1, 2]"});
+  expect_refusal([&] { all_reduce(x, {"", {1, 1}}); }, {"all_reduce", "at most once"});
+  expect_refusal([&] { send(graph, x, two, 2); }, {"send", "to is 2"});
+  expect_refusal([&] { recv(graph, two, -1, DType::f32, {2}); }, {"recv", "from is -1"});
+  expect_refusal([&] { rank_in(graph, {"", {}, -1}); }, {"rank", "size is -1"});
+}
+
 TEST(GraphBuilder, StateIsUpdatedOnceWithItsType) {
   GraphBuilder graph;
   const Expression s = graph.state("s", Tensor::zeros(DType::f32, {2}));

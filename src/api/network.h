@@ -14,6 +14,9 @@ struct Expression::Network {
   Function& run() { return graph.functions[0]; }
 };
 
+/// An axis counted from the front; from the back when negative. Throws invalid_argument naming op.
+int64_t axis_from_front(const Expression& x, int64_t axis, std::string_view op);
+
 /// Extents of the public door for a shape of the graph, and back; the latter throws
 /// invalid_argument for text that is no extent.
 Extents to_extents(const Shape& shape);

@@ -162,6 +162,8 @@ TEST(LowerCollectives, PermuteOnlyWhatLiesBehindALongAxis) {
   const RankList two{"", {}, 2};
   EXPECT_EQ(names(lowered(AllGather{two, 2}, {1, 1, 4})),
             (Names{"reshape", "all_gather", "reshape"}));
+  EXPECT_EQ(names(lowered(ScatterFrom{two, 0, 2}, {1, 1, 4})),
+            (Names{"reshape", "scatter_from", "reshape"}));
   EXPECT_EQ(names(lowered(AllGather{two, 1}, {3, 4})),
             (Names{"reshape", "all_gather", "reshape", "permute", "reshape"}));
   EXPECT_EQ(names(lowered(ReduceScatter{two, "sum", 1}, {3, 4})),
