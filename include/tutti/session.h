@@ -22,6 +22,7 @@ struct StepTime {
   bool prepare = false;        ///< ran because a held input changed
   double start_ms = 0;         ///< since the start of the run
   double duration_ms = 0;
+  double wait_ms = 0;  ///< before its start, for collectives that it needs
 };
 
 /// A run that was measured.
@@ -79,6 +80,10 @@ class Session {
   bool bound() const;
   /// Bytes that collectives of this session have sent to other ranks since bind.
   uint64_t bytes_sent() const;
+
+  /// The last collectives of every rank in each group of this session, for people; also after a
+  /// failure.
+  std::string history() const;
 
   /// Tensors that a run with these inputs may write its outputs to, in the order of
   /// Engine::outputs().

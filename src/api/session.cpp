@@ -145,10 +145,19 @@ Profile Session::profile(const TensorMap& inputs) {
     const bool prepare = time.step < run.data() || time.step >= run.data() + run.size();
     profile.steps.push_back({std::string(time.step->op.name()), time.step->implementation,
                              time.step->scope, step_types(*time.step), prepare, 1e3 * time.start,
-                             1e3 * (time.end - time.start)});
+                             1e3 * (time.end - time.start), 1e3 * time.waited});
   }
   return profile;
 }
+
+void Session::bind(Communicator& communicator, const RankGroups& groups, double build_deadline_s) {
+  state_->session.bind(communicator, groups, build_deadline_s);
+}
+
+void Session::unbind() { state_->session.unbind(); }
+bool Session::bound() const { return state_->session.bound(); }
+uint64_t Session::bytes_sent() const { return state_->session.bytes_sent(); }
+std::string Session::history() const { return state_->session.history(); }
 
 Tensor Session::read(std::string_view resident) const {
   return contiguous(state_->session.carried(resident));
@@ -191,7 +200,8 @@ std::string chrome_trace(const Profile& profile) {
     out += join("{\"name\": ", json_text(name), ", \"cat\": ", json_text(step.operation),
                 ", \"ph\": \"X\", \"pid\": 1, \"tid\": ", step.prepare ? 2 : 1,
                 ", \"ts\": ", 1e3 * step.start_ms, ", \"dur\": ", 1e3 * step.duration_ms,
-                ", \"args\": {\"implementation\": ", json_text(step.implementation),
+                ", \"args\": {\"wait_ms\": ", step.wait_ms,
+                ", \"implementation\": ", json_text(step.implementation),
                 ", \"types\": ", json_text(step.types), "}}",
                 i + 1 < profile.steps.size() ? "," : "", "\n");
   }

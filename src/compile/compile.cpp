@@ -5,6 +5,7 @@
 
 #include "compile/pass.h"
 #include "core/error.h"
+#include "ops/collectives.h"
 #include "ops/fused_conv.h"
 #include "ops/fused_matmul.h"
 #include "ops/implementation.h"
@@ -33,6 +34,10 @@ void check(const CompileOptions& options) {
 void choose_implementations(std::vector<Step>& steps, const CompileOptions& options) {
   const std::string matmul = options.matmul == "auto" ? "" : options.matmul;
   for (Step& step : steps) {
+    if (is_collective(step.op) || step.op.as<RankInGroup>()) {
+      step.implementation = "ranks";
+      continue;
+    }
     std::vector<Tensor> in, out;
     for (const Operand& operand : step.in) in.push_back(layout_of(operand));
     for (const Operand& operand : step.out) out.push_back(layout_of(operand));

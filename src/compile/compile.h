@@ -10,9 +10,9 @@ namespace tutti {
 
 /// How a network is compiled.
 struct CompileOptions {
-  bool fuse = true;               ///< off: every operator is a step of its own
-  std::string matmul;             ///< auto (also ""), own, onednn or plain products, convolutions too
-  int threads = 1;                ///< that the plan is tuned for; any number runs it
+  bool fuse = true;    ///< off: every operator is a step of its own
+  std::string matmul;  ///< auto (also ""), own, onednn or plain products, convolutions too
+  int threads = 1;     ///< that the plan is tuned for; any number runs it
   std::vector<std::string> held;  ///< inputs that rarely change
 };
 

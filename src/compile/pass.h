@@ -44,6 +44,7 @@ bool pack_conv_weights(Compilation& c);  // and those of convolutions
 bool split_init(Compilation& c);         // what depends on weights alone moves to `init`
 bool decompose(Compilation& c);  // norms and softmax as elementwise functions and reductions
 bool fuse(Compilation& c);       // elementwise operators, views and reductions into regions
+bool schedule(Compilation& c);   // collectives start early, what needs them comes late
 
 /// By value: whether it is computed from weights and numbers of the program alone.
 std::vector<bool> fixed_values(const Compilation& c);

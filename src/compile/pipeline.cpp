@@ -24,6 +24,7 @@ std::span<const Pass> pipeline() {
       {"decompose", decompose},
       {"simplify", simplify},
       {"fuse", fuse},
+      {"schedule", schedule},
   };
   return kPasses;
 }

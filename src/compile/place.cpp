@@ -6,6 +6,7 @@
 #include "compile/layout.h"
 #include "compile/memory.h"
 #include "compile/pass.h"
+#include "ops/collectives.h"
 #include "ops/concat.h"
 #include "ops/constant.h"
 #include "ops/elementwise.h"
@@ -113,6 +114,8 @@ class Placer {
         any = any || held_[static_cast<size_t>(id)];
         all = all && (held_[static_cast<size_t>(id)] || fixed[static_cast<size_t>(id)]);
       }
+      // Ranks would differ in when they prepare.
+      if (is_collective(node.op) || node.op.as<RankInGroup>()) any = all = false;
       for (ValueId id : node.outputs) {
         held_[static_cast<size_t>(id)] = any && all;
         fixed[static_cast<size_t>(id)] = !any && all;
@@ -241,25 +244,41 @@ class Placer {
       place_concat(node);
       return;
     }
-    for (ValueId id : node.outputs) {
-      const Location& target = target_[static_cast<size_t>(id)];
-      location(id) = target.buffer != kNone
-                         ? target
-                         : Location{new_block(id), 0, constant_dims(f_.type(id).shape),
-                                    preferred_strides(f_, users_, id)};
-    }
+    const bool collective = is_collective(node.op);
+    for (ValueId id : node.outputs) location(id) = output_location(id, collective);
     std::vector<Location> in, out;
     std::vector<DType> in_types, out_types;
     for (ValueId id : node.inputs) {
-      in.push_back(location(id));
+      in.push_back(collective ? dense(id, node.scope) : location(id));
       in_types.push_back(f_.type(id).dtype);
     }
     for (ValueId id : node.outputs) {
       out.push_back(location(id));
       out_types.push_back(f_.type(id).dtype);
     }
-    add_step(node.op, node.scope, held_[static_cast<size_t>(node.outputs[0])], in, in_types, out,
-             out_types);
+    const bool held = !node.outputs.empty() && held_[static_cast<size_t>(node.outputs[0])];
+    add_step(node.op, node.scope, held, in, in_types, out, out_types);
+  }
+
+  // Where a node computes a value: where it is asked to be, unless that has gaps and may not.
+  Location output_location(ValueId id, bool dense) {
+    const Location& target = target_[static_cast<size_t>(id)];
+    if (target.buffer != kNone && (!dense || is_dense(target))) return target;
+    const Dims shape = constant_dims(f_.type(id).shape);
+    return {new_block(id), 0, shape,
+            dense ? contiguous_strides(shape) : preferred_strides(f_, users_, id)};
+  }
+
+  static bool is_dense(const Location& at) {
+    return Tensor{nullptr, DType::u8, at.shape, at.strides, nullptr}.is_contiguous();
+  }
+
+  // A value without gaps: where it is, or a copy.
+  Location dense(ValueId id, const std::string& scope) {
+    if (is_dense(location(id))) return location(id);
+    const Location copied = contiguous(new_block(id), location(id).shape);
+    copy(id, copied, scope);
+    return copied;
   }
 
   bool place_view(const Node& node) {
@@ -350,7 +369,30 @@ class Placer {
     list.push_back({Step{op, {}, {}, {}, scope}, in, out, in_types, out_types});
   }
 
+  // A collective runs beside the steps after it until one touches its result: its buffers stay.
+  void keep_running_buffers() {
+    for (size_t i = 0; i < run_.size(); ++i) {
+      if (!is_collective(run_[i].step.op)) continue;
+      auto end = static_cast<int>(run_.size());
+      for (const Location& out : run_[i].out) end = std::min(end, next_use(out.buffer, i + 1));
+      for (const auto* side : {&run_[i].in, &run_[i].out})
+        for (const Location& at : *side) {
+          Buffer& buffer = buffers_[static_cast<size_t>(at.buffer)];
+          buffer.last = std::max(buffer.last, end);
+        }
+    }
+  }
+
+  int next_use(int32_t buffer, size_t from) const {
+    for (size_t i = from; i < run_.size(); ++i)
+      for (const auto* side : {&run_[i].in, &run_[i].out})
+        for (const Location& at : *side)
+          if (at.buffer == buffer) return static_cast<int>(i);
+    return static_cast<int>(run_.size());
+  }
+
   void assign_offsets() {
+    keep_running_buffers();
     std::vector<Lifetime> blocks;
     std::vector<size_t> arena;
     for (size_t b = 0; b < buffers_.size(); ++b) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "ops/collectives.h"
 #include "ops/fused_matmul.h"
 #include "plan/reach.h"
 
@@ -123,6 +124,16 @@ class PlanChecker {
              operand.index, ", which a step may not write");
     }
     check_packed(step, where);
+    check_collective(step, where);
+  }
+
+  // Ranks exchange whole tensors along their first axis.
+  void check_collective(const Step& step, const std::string& where) const {
+    if (!is_collective(step.op)) return;
+    for (const auto* side : {&step.in, &step.out})
+      for (const Operand& operand : *side)
+        require_argument(is_dense(operand), where, ": ", text(operand.dtype, operand.shape),
+                         " has strides ", operand.strides, "; contiguous is wanted");
   }
 
   // Packed matrices are lists of elements, which kernels read and write without strides.

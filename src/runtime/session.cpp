@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "ops/implementation.h"
+#include "runtime/call_runner.h"
 
 namespace tutti::runtime {
 namespace {
@@ -14,7 +15,8 @@ namespace {
 // A step with its kernel made ready and its operands as tensors.
 struct ReadyStep {
   const Step* step = nullptr;
-  std::unique_ptr<Kernel> kernel;
+  std::unique_ptr<Kernel> kernel;         // null for a collective, and for `rank`
+  const RankInGroup* position = nullptr;  // of `rank`
   std::vector<Tensor> in, out;
 };
 
@@ -26,6 +28,18 @@ struct Patch {
 };
 
 char* at(const Tensor& memory, int64_t offset) { return memory.as<char>() + offset; }
+
+void require_bound(const Plan& plan, bool bound) {
+  if (bound) return;
+  size_t count = 0;
+  std::string first;
+  for (const Step& step : plan.run) {
+    if (!is_collective(step.op) && !step.op.as<RankInGroup>()) continue;
+    if (count++ == 0) first = join(step.op.name(), step.scope.empty() ? "" : " " + step.scope);
+  }
+  fail(Errc::invalid_argument, "the network has ", count, " collectives (first: ", first,
+       ") and the session is not bound to ranks; wanted: bind before run");
+}
 
 Tensor initial_state(const Resident& resident) {
   if (resident.data.data != nullptr) return contiguous(resident.data);
@@ -42,8 +56,10 @@ struct Session::Runner {
   Tensor held;                      // memory of what `prepare` computes
   std::vector<Tensor> held_inputs;  // own copies, by input; null for inputs that are not held
   bool prepared = false;
+  CallRunner calls;
 
-  explicit Runner(const Plan& p) : plan(&p), held(Tensor::zeros(DType::u8, {p.held_bytes})) {
+  explicit Runner(const Plan& p)
+      : plan(&p), held(Tensor::zeros(DType::u8, {p.held_bytes})), calls(p) {
     for (const Port& port : plan->inputs)
       held_inputs.push_back(port.held ? Tensor::zeros(port.dtype, port.shape) : Tensor{});
   }
@@ -136,11 +152,14 @@ void Session::make_runner(const Plan& plan, size_t& workspace_bytes) {
         r.in.push_back(runner->tensor(operand, arena_, residents_));
       for (const Operand& operand : step.out)
         r.out.push_back(runner->tensor(operand, arena_, residents_));
-      auto [kernel, name] =
-          prepare_kernel({step.op, r.in, r.out, pool_.threads()}, step.implementation);
-      if (name != step.implementation) replaced.push_back(step.implementation);
-      r.kernel = std::move(kernel);
-      workspace_bytes = std::max(workspace_bytes, r.kernel->workspace());
+      r.position = step.op.as<RankInGroup>();
+      if (r.position == nullptr && !is_collective(step.op)) {
+        auto [kernel, name] =
+            prepare_kernel({step.op, r.in, r.out, pool_.threads()}, step.implementation);
+        if (name != step.implementation) replaced.push_back(step.implementation);
+        r.kernel = std::move(kernel);
+        workspace_bytes = std::max(workspace_bytes, r.kernel->workspace());
+      }
       for (size_t i = 0; i < r.in.size(); ++i) runner->add_patch(step.in[i], r.in[i]);
       for (size_t i = 0; i < r.out.size(); ++i) runner->add_patch(step.out[i], r.out[i]);
     }
@@ -181,37 +200,76 @@ bool Session::begin(Runner& runner, std::span<const Tensor> inputs,
   return runner.store_held(inputs);
 }
 
-void Session::run(size_t plan, std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
-  Runner& runner = *runners_[plan];
-  auto walk = [&](std::vector<ReadyStep>& steps) {
-    for (ReadyStep& step : steps) step.kernel->run({step.in, step.out, workspace_.data, pool_});
-  };
+// Goes through the steps of a run; the observer is told of each (step, start, end, waited).
+template <class Observer>
+void Session::walk(Runner& runner, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
+                   const Observer& observer) {
+  CallRunner& calls = runner.calls;
+  const bool ranks = calls.needs_ranks();
+  if (ranks) require_bound(*runner.plan, calls.bound());
   if (begin(runner, inputs, outputs)) {
-    walk(runner.prepare);
+    for (ReadyStep& step : runner.prepare)
+      observer(
+          step, [&] {},
+          [&] {
+            step.kernel->run({step.in, step.out, workspace_.data, pool_});
+          });
     runner.prepared = true;
   }
-  walk(runner.run);
+  try {
+    for (size_t i = 0; i < runner.run.size(); ++i) {
+      ReadyStep& step = runner.run[i];
+      const auto wait = [&] {
+        if (ranks) calls.wait_before(i);
+      };
+      observer(step, wait, [&] {
+        if (step.kernel) [[likely]]
+          step.kernel->run({step.in, step.out, workspace_.data, pool_});
+        else if (step.position != nullptr)
+          *step.out[0].as<int64_t>() = calls.position(*step.position);
+        else
+          calls.start(i, step.in, step.out);
+      });
+    }
+    if (ranks) calls.wait_before(runner.run.size());
+  } catch (const std::exception& error) {
+    calls.abandon(error.what());
+    throw;
+  }
+}
+
+void Session::run(size_t plan, std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
+  walk(*runners_[plan], inputs, outputs, [](const ReadyStep&, const auto& wait, const auto& work) {
+    wait();
+    work();
+  });
 }
 
 void Session::profile(size_t plan, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
                       std::vector<StepTime>& times) {
   using Clock = std::chrono::steady_clock;
-  Runner& runner = *runners_[plan];
   times.clear();
-  const auto start = Clock::now();
-  auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-  auto walk = [&](std::vector<ReadyStep>& steps) {
-    for (ReadyStep& step : steps) {
-      const double begin_time = seconds();
-      step.kernel->run({step.in, step.out, workspace_.data, pool_});
-      times.push_back({step.step, begin_time, seconds()});
-    }
-  };
-  if (begin(runner, inputs, outputs)) {
-    walk(runner.prepare);
-    runner.prepared = true;
-  }
-  walk(runner.run);
+  const auto origin = Clock::now();
+  auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - origin).count(); };
+  walk(*runners_[plan], inputs, outputs,
+       [&](const ReadyStep& step, const auto& wait, const auto& work) {
+         const double came = seconds();
+         wait();
+         const double start = seconds();
+         work();
+         times.push_back({step.step, start, seconds(), start - came});
+       });
+}
+
+void Session::bind(Communicator& communicator, const RankGroups& groups, double build_deadline_s) {
+  unbind();
+  binding_ = std::make_unique<Binding>(communicator, *program_, groups, build_deadline_s);
+  for (size_t p = 0; p < runners_.size(); ++p) runners_[p]->calls.bind(*binding_, p);
+}
+
+void Session::unbind() {
+  for (const auto& runner : runners_) runner->calls.unbind();
+  binding_.reset();
 }
 
 Tensor Session::carried(std::string_view name) const {

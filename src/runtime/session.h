@@ -6,13 +6,16 @@
 
 #include "device/cpu/pool.h"
 #include "plan/plan.h"
+#include "runtime/binding.h"
 
 namespace tutti::runtime {
 
-/// When a step ran: seconds since the start of its run.
+/// When a step ran: seconds since the start of its run. A collective that runs beside other steps
+/// has the time in which the caller started it.
 struct StepTime {
   const Step* step;
   double start, end;
+  double waited;  ///< before it, for collectives that it needs
 };
 
 /// The activations and state of one caller: walks the steps of a plan.
@@ -37,6 +40,13 @@ class Session {
   void profile(size_t plan, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
                std::vector<StepTime>& times);
 
+  /// See tutti::Session::bind; a bound session is unbound first.
+  void bind(Communicator& communicator, const RankGroups& groups, double build_deadline_s);
+  void unbind();
+  bool bound() const { return binding_ != nullptr; }
+  uint64_t bytes_sent() const { return binding_ ? binding_->bytes_sent() : 0; }
+  std::string history() const { return binding_ ? binding_->history() : ""; }
+
   /// The content of a carried resident, which shares the session's memory; throws not_found.
   Tensor carried(std::string_view name) const;
   /// Sets a carried resident, or all with an empty name, back to how they started.
@@ -52,11 +62,15 @@ class Session {
   void make_residents();
   void make_runner(const Plan& plan, size_t& workspace_bytes);
   bool begin(Runner& runner, std::span<const Tensor> inputs, std::span<const Tensor> outputs);
+  template <class Observer>
+  void walk(Runner& runner, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
+            const Observer& observer);
 
   std::shared_ptr<const Program> program_;
   cpu::Pool pool_;
   std::vector<Tensor> residents_;  // by ResidentId
   Tensor arena_, workspace_;
+  std::unique_ptr<Binding> binding_;
   std::vector<std::unique_ptr<Runner>> runners_;  // by plan
 };
 
