@@ -103,9 +103,11 @@ class Communicator {
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
 
+  /// This rank's number, 0 to size() - 1; how many ranks there are; a name for messages.
   int rank() const;
   int size() const;
   const std::string& name() const;
+  /// Seconds.
   double deadline_s() const;
   /// Seconds, more than 0; groups that are split later inherit it.
   void set_deadline(double seconds);
@@ -166,6 +168,7 @@ class Communicator {
 
 namespace tutti {
 
+/// The rank's end of a group, without its room.
 using comm::Communicator;
 
 /// How ranks find each other, and how long they wait.
