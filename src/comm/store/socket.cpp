@@ -86,6 +86,23 @@ bool connects(const Fd& socket, const addrinfo& address, const Deadline& deadlin
   return error == 0;
 }
 
+template <class GetName>
+sockaddr_storage name_of(const Fd& socket, const GetName& get_name) {
+  sockaddr_storage address{};
+  socklen_t bytes = sizeof address;
+  require(get_name(socket.get(), reinterpret_cast<sockaddr*>(&address), &bytes) == 0, Errc::io,
+          "the address of a socket: ", strerror(errno));
+  return address;
+}
+
+std::string text_of(const sockaddr_storage& address) {
+  char text[NI_MAXHOST];
+  const int error = getnameinfo(reinterpret_cast<const sockaddr*>(&address), sizeof address, text,
+                                sizeof text, nullptr, 0, NI_NUMERICHOST);
+  require(error == 0, Errc::io, "the address of a socket: ", gai_strerror(error));
+  return text;
+}
+
 }  // namespace
 
 std::string to_string(const Endpoint& endpoint) {
@@ -131,13 +148,14 @@ Fd listen_on(const std::string& address, int port) {
 }
 
 int port_of(const Fd& socket) {
-  sockaddr_storage address{};
-  socklen_t bytes = sizeof address;
-  require(getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &bytes) == 0, Errc::io,
-          "getsockname: ", strerror(errno));
-  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
-                                             : reinterpret_cast<sockaddr_in&>(address).sin_port);
+  const sockaddr_storage address = name_of(socket, getsockname);
+  return ntohs(address.ss_family == AF_INET6
+                   ? reinterpret_cast<const sockaddr_in6&>(address).sin6_port
+                   : reinterpret_cast<const sockaddr_in&>(address).sin_port);
 }
+
+std::string own_address(const Fd& socket) { return text_of(name_of(socket, getsockname)); }
+std::string peer_address(const Fd& socket) { return text_of(name_of(socket, getpeername)); }
 
 Fd accept_from(const Fd& listener) {
   Fd socket(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));

@@ -24,6 +24,9 @@ Endpoint parse_endpoint(const std::string& text, std::string_view what);
 /// Throws io naming the endpoint. Like all sockets here it does not block, and exec closes it.
 Fd listen_on(const std::string& address, int port);
 int port_of(const Fd& socket);
+/// The two ends of a connection, in numbers.
+std::string own_address(const Fd& socket);
+std::string peer_address(const Fd& socket);
 
 /// The next stranger at the door; below 0 with errno when there is none.
 Fd accept_from(const Fd& listener);
