@@ -95,6 +95,8 @@ class Args {
   Args(Lowering& lowering, const Rule& rule, std::vector<Item> items, size_t list_size)
       : lowering_(lowering), rule_(rule), items_(std::move(items)), list_size_(list_size) {}
 
+  /// The name of a parameter by its place in the schema.
+  std::string_view name(size_t place) const { return rule_.parameters.at(place).name; }
   /// False for None.
   bool has(std::string_view name) const;
   bool is_tensor(std::string_view name) const;

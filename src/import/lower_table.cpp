@@ -8,7 +8,7 @@
 namespace tutti::pt2 {
 namespace {
 
-constexpr std::string_view kAten = "torch.ops.aten.";
+constexpr std::string_view kLibraries = "torch.ops.", kAten = "aten.";
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -68,10 +68,11 @@ struct Table {
 const Table& table() {
   static const Table kTable = [] {
     Table t;
-    for (const auto rows : {elementwise_rows(), binary_rows(), activation_rows(), view_rows(),
-                            slice_rows(), scatter_rows(), sort_rows(), copy_rows(), reduce_rows(),
-                            linear_rows(), conv_rows(), resample_rows(), index_rows(), join_rows(),
-                            create_rows(), norm_rows(), attention_rows(), symbolic_rows()})
+    for (const auto rows :
+         {elementwise_rows(), binary_rows(), activation_rows(), view_rows(), slice_rows(),
+          scatter_rows(), sort_rows(), copy_rows(), reduce_rows(), linear_rows(), conv_rows(),
+          resample_rows(), index_rows(), join_rows(), create_rows(), norm_rows(), attention_rows(),
+          symbolic_rows(), collective_rows()})
       t.add(rows);
     return t;
   }();
@@ -81,12 +82,13 @@ const Table& table() {
 }  // namespace
 
 FoundRule find_rule(std::string_view target) {
-  const bool is_aten = target.starts_with(kAten);
-  if (is_aten) target.remove_prefix(kAten.size());
+  const bool is_library = target.starts_with(kLibraries);
+  if (is_library) target.remove_prefix(kLibraries.size());
+  if (is_library && target.starts_with(kAten)) target.remove_prefix(kAten.size());
   const std::string name(target);
   if (const Rule* rule = table().find(name)) return {rule};
-  if (!is_aten) return {};
-  const size_t dot = name.find('.');
+  if (!is_library) return {};
+  const size_t dot = name.rfind('.');
   std::string base = name.substr(0, dot);
   const std::string overload = name.substr(std::min(dot, name.size()));
   if (base.starts_with("__i") && base.ends_with("__"))

@@ -184,6 +184,12 @@ bool Lowering::at_most(const Dim& a, const Dim& b) const {
   return true;
 }
 
+void Lowering::check_group_size(const std::string& group, int64_t size) {
+  const auto [known, is_new] = group_sizes_.try_emplace(group, size);
+  require(known->second == size, Errc::corrupt, "group '", group, "' has ", size, " ranks; the ",
+          known->second, " of the calls before are wanted");
+}
+
 Dim Lowering::smaller(const Dim& a, const Dim& b) const {
   if (at_most(a, b)) return a;
   if (at_most(b, a)) return b;
@@ -191,14 +197,19 @@ Dim Lowering::smaller(const Dim& a, const Dim& b) const {
 }
 
 Results lower_call(Lowering& l, const FoundRule& found, std::vector<Item> items, size_t list_size) {
-  std::optional<Ref> target;
-  if (found.in_place) target = std::get<Ref>(items.at(0));
+  std::vector<Ref> targets;
+  if (found.in_place) {
+    const auto* list = std::get_if<std::vector<Ref>>(&items.at(0));
+    targets = list ? *list : std::vector{std::get<Ref>(items[0])};
+  }
   Results results = found.rule->row->lower(l, Args(l, *found.rule, std::move(items), list_size));
-  if (target) {
-    const auto* value = std::get_if<Array>(&results.items.at(0));
-    if (value == nullptr) return results;  // t_, unsqueeze_: a view of the elements that are there
-    l.write_over(*target, *value);
-    return *target;
+  if (found.in_place) {
+    // t_, unsqueeze_: a view of the elements that are there
+    if (targets.size() == 1 && !std::holds_alternative<Array>(results.items.at(0))) return results;
+    for (size_t i = 0; i < targets.size(); ++i)
+      l.write_over(targets[i], std::get<Array>(results.items.at(i)));
+    results.items.assign(targets.begin(), targets.end());
+    return results;
   }
   if (!found.copies) return results;
   const auto copy = [&](Ref tensor) { return l.fresh(l.read(tensor)); };

@@ -64,6 +64,9 @@ class Lowering {
   /// True when a <= b whatever values the symbols have.
   bool at_most(const Dim& a, const Dim& b) const;
 
+  /// Notes how many ranks a process group has; throws corrupt when the program said another number.
+  void check_group_size(const std::string& group, int64_t size);
+
   /// True unless the elements lay in another order when the program was traced.
   bool is_row_major(Ref x) const;
   /// Sizes and strides that a tensor had when the program was traced.
@@ -77,6 +80,7 @@ class Lowering {
   Aliases aliases_;
   const std::map<std::string, tutti::Symbol, std::less<>>& symbols_;
   std::unordered_map<int32_t, const TensorMeta*> metas_;
+  std::map<std::string, int64_t> group_sizes_;
 };
 
 /// The rule for a call's target ("torch.ops.aten.add_.Tensor", "_operator.mul"), or null.
@@ -84,7 +88,7 @@ class Lowering {
 /// In-place forms and copies of views are found by the name of the plain operator.
 struct FoundRule {
   const Rule* rule = nullptr;
-  bool in_place = false;  ///< the result goes into the first argument
+  bool in_place = false;  ///< the result goes into the first argument, a tensor or a list of them
   bool copies = false;    ///< the result has a storage of its own
 };
 FoundRule find_rule(std::string_view target);
@@ -94,7 +98,7 @@ FoundRule find_rule(std::string_view target);
 Results lower_call(Lowering& l, const FoundRule& found, std::vector<Item> items,
                    size_t list_size = 0);
 
-/// The targets of all rules, without "torch.ops.aten.".
+/// The targets of all rules, without "torch.ops." and "aten.".
 std::vector<std::string> rule_names();
 
 // The table of operators, by family.
@@ -116,5 +120,6 @@ std::span<const Row> sort_rows();
 std::span<const Row> resample_rows();
 std::span<const Row> join_rows();
 std::span<const Row> copy_rows();
+std::span<const Row> collective_rows();
 
 }  // namespace tutti::pt2

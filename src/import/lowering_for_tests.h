@@ -25,10 +25,12 @@ class TestProgram {
     return l.fresh({function_.add_input(name, {tensor.dtype, to_shape(tensor.shape)}), is_complex});
   }
 
-  /// Calls torch.ops.aten.`name`; the others are numbers, texts, types or tensors.
+  /// Calls torch.ops.aten.`name`, or `name` where that says the library too; the others are
+  /// numbers, texts, types or tensors.
   Results call(const std::string& name, std::initializer_list<Named> arguments) {
     const std::string overload = name.find('.') == name.npos ? ".default" : "";
-    const FoundRule found = find_rule("torch.ops.aten." + name + overload);
+    const bool is_whole = name.starts_with("torch.ops.");
+    const FoundRule found = find_rule(is_whole ? name : "torch.ops.aten." + name + overload);
     require(found.rule != nullptr, Errc::not_found, name);
     std::vector<Item> items;
     for (const Rule::Parameter& parameter : found.rule->parameters) {
