@@ -236,10 +236,10 @@ Expression conv2d(const Expression& x, const Expression& weight, const Expressio
 
 /// The ranks that exchange tensors; positions below are those in the list that a rank is in.
 ///
-/// `group` is a name that is bound with the session, "" its own group. `ranks` are ordered lists of
-/// ranks, `size` each, one after the other; a rank in none gets zeros. Without lists all take part
-/// in order. A size of 0 is one list of all of `ranks`, or as many as the group has; then it may
-/// not matter for the shape of the result. See docs/collectives.md.
+/// They are `ranks` where given, else those that Session::bind gives `group`, else all. Every
+/// `size` of them in order are a list that exchanges tensors; 0 is one list of all, which will do
+/// without `ranks` only where the shape of the result does not follow from it. A rank in no list
+/// gets zeros. See docs/collectives.md.
 struct Ranks {
   std::string group;
   std::vector<int64_t> ranks;

@@ -221,12 +221,14 @@ std::vector<std::vector<TensorType>> sample_operands(DType dtype, size_t rank) {
   return {{x}, {x, x}, {x, i}, {x, v}, {x, x, x}, {x, i, x}, {b, x, x}, {x, x, i}};
 }
 
-// The operator with its defaults, or with its empty lists filled.
+// The operator with its defaults, or with its empty lists filled; a size is 1.
 std::optional<Op> sample_op(const OpDef& def, const char* list) {
   try {
     Attributes attributes = def.parse(def.name, {}).attributes();
-    for (auto& [name, value] : attributes)
+    for (auto& [name, value] : attributes) {
       if (value == "[]") value = list;
+      if (name == "size" && value == "0") value = "1";
+    }
     return def.parse(def.name, attributes);
   } catch (const Error&) {
     return std::nullopt;

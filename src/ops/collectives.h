@@ -10,14 +10,13 @@ namespace tutti {
 
 /// The ranks that an operator of this page runs on: fields of each.
 ///
-/// A size of 0 means as many as the group bound has; it is refused where the shape of the result
-/// follows from the size. With a size of 1 every collective is the identity.
+/// A size of 0 means one list of all ranks; it is refused where the shape of the result follows
+/// from the size. With a size of 1 every collective is the identity.
 struct RankList {
-  /// A name that is bound with the session; "" is the session's own group. Without lists, all its
-  /// ranks in order.
+  /// A name that is bound with the session to ranks in order; "" stands for all ranks.
   std::string group;
-  /// Ordered lists of ranks of the communicator bound, `size` each, one after the other. A rank
-  /// uses the list that it is in; in none it takes no part and its results are zeros.
+  /// Ranks of the communicator bound, in the place of those of the group. Every `size` of them in
+  /// order are a list; a rank uses the list that it is in, in none its results are zeros.
   std::vector<int64_t> ranks;
   int64_t size = 0;  ///< ranks that take part in one list
 
@@ -31,9 +30,9 @@ std::string to_string(const RankList& where);
 template <class... Fields>
 constexpr auto with_ranks(Fields... own) {
   return std::tuple{
-      own..., field("group", &RankList::group, "a name bound with the session; empty: its own"),
-      field("ranks", &RankList::ranks, "lists of ranks, one after the other; empty: all in order"),
-      field("size", &RankList::size, "ranks in one list; 0: as many as the group has")};
+      own..., field("group", &RankList::group, "a name bound with the session; empty: all ranks"),
+      field("ranks", &RankList::ranks, "lists of ranks, one after the other; empty: the group's"),
+      field("size", &RankList::size, "ranks in one list; 0: one list of all of them")};
 }
 
 /// The plain implementation of all: with one rank a copy, else an error that asks for a session.
