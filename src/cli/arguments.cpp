@@ -3,11 +3,16 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 
 namespace tutti::cli {
 namespace {
 
-const Option& find(std::span<const Option> options, const std::string& name) {
+const Option kHelp = {"--help", "", ""};
+
+const Option& find(std::span<const Option> options, std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  if (name == "--help" || name == "-h") return kHelp;
   for (const Option& option : options)
     if (option.name == name) return option;
   std::string known;
@@ -17,14 +22,17 @@ const Option& find(std::span<const Option> options, const std::string& name) {
 
 }  // namespace
 
-Arguments::Arguments(std::span<const std::string> line, std::span<const Option> options) {
+Arguments::Arguments(std::span<const std::string> line, std::span<const Option> options,
+                     bool program_follows) {
   for (size_t i = 0; i < line.size(); ++i) {
     const std::string& word = line[i];
-    if (word == "--") {
-      words_.insert(words_.end(), line.begin() + static_cast<std::ptrdiff_t>(i) + 1, line.end());
+    const bool is_word = word.size() < 2 || word[0] != '-';
+    if (word == "--" || (is_word && program_follows)) {
+      words_.insert(words_.end(), line.begin() + static_cast<std::ptrdiff_t>(i) + !is_word,
+                    line.end());
       return;
     }
-    if (word.size() < 2 || word[0] != '-') {
+    if (is_word) {
       words_.push_back(word);
       continue;
     }
@@ -63,6 +71,16 @@ int Arguments::number(const std::string& name, int otherwise, int least) const {
   if (error != std::errc() || end != text.data() + text.size() || number < least)
     throw UsageError("option " + name + " is " + text + "; a whole number of at least " +
                      std::to_string(least) + " is wanted");
+  return number;
+}
+
+double Arguments::seconds(const std::string& name, double otherwise) const {
+  if (!has(name)) return otherwise;
+  const std::string text = value(name);
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(number > 0))
+    throw UsageError("option " + name + " is " + text + "; a number of seconds is wanted");
   return number;
 }
 

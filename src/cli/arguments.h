@@ -26,9 +26,11 @@ struct Option {
 /// A command's line, taken apart.
 class Arguments {
  public:
-  /// "--name value", "--name=value" and "-o value"; "--" ends the options. Throws UsageError for an
-  /// option that is not there, given twice, or lacks its value.
-  Arguments(std::span<const std::string> line, std::span<const Option> options);
+  /// "--name value", "--name=value" and "-o value"; "--" ends the options, and so does the first
+  /// word when a program is to follow. "_" in a name is as good as "-". --help and -h are always
+  /// there. Throws UsageError for an option that is not there, given twice, or lacks its value.
+  Arguments(std::span<const std::string> line, std::span<const Option> options,
+            bool program_follows = false);
 
   bool has(const std::string& name) const { return values_.contains(name); }
   /// The value, or `otherwise`.
@@ -36,6 +38,8 @@ class Arguments {
   std::vector<std::string> values(const std::string& name) const;
   /// A whole number of at least `least`; throws UsageError.
   int number(const std::string& name, int otherwise, int least) const;
+  /// A number of seconds, more than 0.
+  double seconds(const std::string& name, double otherwise) const;
   /// What is no option.
   const std::vector<std::string>& words() const { return words_; }
 
@@ -50,6 +54,7 @@ struct Command {
   std::string details;  ///< more of the help, after the summary
   std::vector<Option> options;
   int (*run)(const Arguments& arguments);  ///< gives the exit code
+  bool program_follows = false;            ///< the words are a program and its own options
 };
 
 /// The text of --help.
@@ -61,5 +66,6 @@ Command run_command();
 Command inspect_command();
 Command ops_command();
 Command doctor_command();
+Command launch_command();
 
 }  // namespace tutti::cli

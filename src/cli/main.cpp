@@ -11,7 +11,8 @@ namespace {
 constexpr int kFailure = 2;  // of usage, files and models; 1 is a failed comparison
 
 std::vector<Command> commands() {
-  return {build_command(), run_command(), inspect_command(), ops_command(), doctor_command()};
+  return {build_command(), run_command(),    inspect_command(),
+          ops_command(),   doctor_command(), launch_command()};
 }
 
 std::string overview() {
@@ -38,13 +39,11 @@ int run(const std::vector<std::string>& line) {
   for (const Command& command : commands()) {
     known += (known.empty() ? "" : ", ") + command.name;
     if (command.name != line[0]) continue;
-    for (size_t i = 1; i < line.size() && line[i] != "--"; ++i)
-      if (line[i] == "--help" || line[i] == "-h") {
-        std::fputs(help(command).c_str(), stdout);
-        return 0;
-      }
-    return command.run(
-        Arguments(std::span(line).subspan(1), std::span<const Option>(command.options)));
+    const Arguments arguments(std::span<const std::string>(line).subspan(1), command.options,
+                              command.program_follows);
+    if (!arguments.has("--help")) return command.run(arguments);
+    std::fputs(help(command).c_str(), stdout);
+    return 0;
   }
   throw UsageError("command " + line[0] + " is not known; there are: " + known);
 }

@@ -16,7 +16,8 @@ namespace {
 // The same on all ranks of the job, and on no other's.
 std::string name_of(const JobEnvironment& job, int occasion) {
   std::string name = job.job;
-  if (!job.secret.empty())
+  // Hosts may have the secret in different ways; the store of several hosts asks for it itself.
+  if (!job.secret.empty() && job.size == job.local_size)
     name += " " + hex_of(bytes_of(hmac_sha256(job.secret, "name " + job.job))).substr(0, 12);
   return occasion == 0 ? name : join(name, " #", occasion);
 }

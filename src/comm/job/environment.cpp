@@ -16,7 +16,7 @@ namespace {
 void read_torch(const Variables& variables, JobEnvironment& job) {
   read_ranks(variables, {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"}, job);
   const bool torchrun = variables.has("TORCHELASTIC_RUN_ID");
-  job.launcher = torchrun ? "torchrun" : variables.has("TUTTI_SECRET") ? "tutti launch" : "hand";
+  job.launcher = torchrun ? "torchrun" : "tutti launch";
   job.master_port_used = torchrun;
   job.master_host = variables.wanted("MASTER_ADDR", "RANK");
   job.master_port = variables.number("MASTER_PORT", "RANK", 1, kMostPort);
