@@ -9,6 +9,7 @@
 #include <new>
 
 #include "core/test_data.h"
+#include "core/text.h"
 #include "tutti/tutti.h"
 
 namespace {
@@ -68,8 +69,7 @@ Count count_run(const std::string& path, const std::string& matmul, int threads)
   engine.plan(shapes);
   Count count{};
   const PlanInfo plan = engine.plans().at(0);
-  for (const StepInfo& step : plan.steps)
-    count.onednn += step.implementation == "onednn";
+  for (const StepInfo& step : plan.steps) count.onednn += step.implementation == "onednn";
   Session session = engine.session(threads);
   const std::vector<Tensor> outputs = session.make_outputs(inputs);
   session.run(inputs, outputs);
@@ -104,6 +104,31 @@ TEST_P(Allocations, AreFewAndOnlyInsideOneDnn) {
 INSTANTIATE_TEST_SUITE_P(Models, Allocations,
                          testing::Values("flux", "flux_bf16", "llama", "gpt2", "t5_encoder",
                                          "clip_text", "vae_decoder"));
+
+// Two ranks as threads; whatever either allocates between the barriers counts.
+TEST(Allocations, NoneDuringAWarmRunOnRanks) {
+  run_ranks(2, [](Communicator& ranks) {
+    const std::string path = test_model("tp/tp_block");
+    const Engine engine = Engine::build(join(path, ".rank", ranks.rank(), "of2.pt2"));
+    const TensorMap stored = load_tensors(path + ".inputs.safetensors");
+    std::vector<Tensor> inputs;
+    for (const PortInfo& port : engine.inputs()) inputs.push_back(stored.at(port.name));
+    Session session = engine.session(1);
+    session.bind(ranks);
+    const std::vector<Tensor> outputs = session.make_outputs(inputs);
+    for (int i = 0; i < 2; ++i) session.run(inputs, outputs);
+    ranks.barrier();
+    if (ranks.rank() == 0) allocations = 0;
+    ranks.barrier();
+    counting = true;
+    for (int i = 0; i < 5; ++i) session.run(inputs, outputs);
+    ranks.barrier();
+    counting = false;
+    ranks.barrier();
+    EXPECT_EQ(allocations, 0);
+    EXPECT_GT(session.bytes_sent(), 0u);
+  });
+}
 
 TEST(Allocations, AreCounted) {
   counting = true;
