@@ -10,8 +10,8 @@ namespace tutti {
 
 /// The ranks that an operator of this page runs on: fields of each.
 ///
-/// A size of 0 means one list of all ranks; it is refused where the shape of the result follows
-/// from the size. With a size of 1 every collective is the identity.
+/// A size of 0, without `ranks`, means one list of all of the group; it is refused where the shape
+/// of the result follows from the size. With a size of 1 every collective is the identity.
 struct RankList {
   /// A name that is bound with the session to ranks in order; "" stands for all ranks.
   std::string group;
