@@ -7,6 +7,7 @@ tutti_packages=(
   "ninja-build /usr/bin/ninja"
   "libsimdjson-dev /usr/include/simdjson.h"
   "libdnnl-dev /usr/include/oneapi/dnnl/dnnl.hpp"
+  "libgloo-dev /usr/include/gloo/transport/tcp/device.h"
   "libpng-dev /usr/include/png.h"
   "libgtest-dev /usr/include/gtest/gtest.h"
 )

@@ -15,6 +15,7 @@ GroupOptions quick() {
   GroupOptions options;
   options.deadline_s = options.join_deadline_s = 20;
   options.shm = {1024, 128, 96, 256, 512};
+  options.tcp = {2048, 1024, 96, 512};
   return options;
 }
 
@@ -236,13 +237,7 @@ TEST_P(Communicators, HistoryHoldsTheLast32OfEveryRank) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, Communicators,
-                         testing::Combine(testing::Values(Place::threads, Place::processes),
-                                          testing::Values(1, 2, 3, 4, 7)),
-                         [](const auto& info) {
-                           return to_string(std::get<0>(info.param)) +
-                                  std::to_string(std::get<1>(info.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(Ranks, Communicators, all_places_and_sizes(), PlaceName());
 
 }  // namespace
 }  // namespace tutti::comm

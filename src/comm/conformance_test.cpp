@@ -17,6 +17,7 @@ GroupOptions small_options() {
   GroupOptions options;
   options.deadline_s = options.join_deadline_s = 20;
   options.shm = {1024, 128, 96, 256, 512};
+  options.tcp = {2048, 1024, 96, 512};
   return options;
 }
 
@@ -344,7 +345,7 @@ TEST_P(Conformance, LargeMessagesAtUsualSizesOfChunks) {
         const auto wanted = static_cast<float>(g.rank() < 2 ? 0 : g.rank());
         expect(data == std::vector<float>(data.size(), wanted), "a large send");
       },
-      {20, 20, {}});
+      {20, 20, {}, {}});
 }
 
 // The sums of the suite need no rounding twice: here are those that do, and what is not a number.
@@ -386,13 +387,7 @@ TEST_P(Conformance, NotANumberWinsMaxAndMin) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, Conformance,
-                         testing::Combine(testing::Values(Place::threads, Place::processes),
-                                          testing::Values(1, 2, 3, 4, 7)),
-                         [](const auto& info) {
-                           return to_string(std::get<0>(info.param)) +
-                                  std::to_string(std::get<1>(info.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(Ranks, Conformance, all_places_and_sizes(), PlaceName());
 
 }  // namespace
 }  // namespace tutti::comm

@@ -26,6 +26,13 @@ Pair pair_of(const Job& job) {
   return pair;
 }
 
+void describe_message(const Pair& pair, int rank, Record& record) {
+  Collective sent = pair.what;
+  sent.kind = Kind::send;
+  if (pair.what.kind == Kind::recv) sent.root = rank;
+  record.begin(sent, pair.number, pair.label_hash, clock_ns());
+}
+
 void run_pair(Transport& transport, Pair& pair, uint64_t label_hash) {
   transport.open(pair, label_hash);
   int64_t since = clock_ns();

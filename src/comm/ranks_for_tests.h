@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -14,16 +15,50 @@
 #include <functional>
 #include <thread>
 
-#include "comm/shm/join.h"
+#include "comm/gloo/join.h"
+#include "comm/store/tcp_store.h"
 #include "core/error.h"
 
 // Ranks for tests: as threads or as forked processes, none of which outlives its test.
 namespace tutti::comm {
 
-enum class Place { threads, processes };
+/// What ranks are, and what connects them.
+enum class Place {
+  threads,        // of this process, by its memory
+  processes,      // of this machine, by shared memory
+  tcp_threads,    // by TCP
+  tcp_processes,  //
+  tcp_hosts       // processes on hosts of their own, as they say: memory within, TCP between
+};
 
 inline std::string to_string(Place place) {
-  return place == Place::threads ? "threads" : "processes";
+  constexpr const char* kNames[] = {"threads", "processes", "tcp_threads", "tcp_processes",
+                                    "tcp_hosts"};
+  return kNames[static_cast<int>(place)];
+}
+inline bool are_threads(Place place) {
+  return place == Place::threads || place == Place::tcp_threads;
+}
+inline bool are_tcp(Place place) { return place >= Place::tcp_threads; }
+
+inline auto all_places() {
+  return testing::Values(Place::threads, Place::processes, Place::tcp_threads, Place::tcp_processes,
+                         Place::tcp_hosts);
+}
+inline auto process_places() {
+  return testing::Values(Place::processes, Place::tcp_processes, Place::tcp_hosts);
+}
+/// For suites of a place, and of a place and a number of ranks.
+struct PlaceName {
+  std::string operator()(const testing::TestParamInfo<Place>& info) const {
+    return to_string(info.param);
+  }
+  std::string operator()(const testing::TestParamInfo<std::tuple<Place, int>>& info) const {
+    return to_string(std::get<0>(info.param)) + std::to_string(std::get<1>(info.param));
+  }
+};
+inline auto all_places_and_sizes() {
+  return testing::Combine(all_places(), testing::Values(1, 2, 3, 4, 7));
 }
 
 /// How a rank ended: with nothing, an error, or a signal.
@@ -67,6 +102,35 @@ inline std::string fresh_name() {
   given_names().push_back(join("test.", getpid(), ".", given_names().size()));
   return given_names().back();
 }
+
+/// Where ranks of a test meet; made before they are.
+class Meeting {
+ public:
+  explicit Meeting(Place place) : place_(place) {
+    if (place == Place::threads) shm_ = meet_in_process();
+    if (place == Place::processes) shm_ = meet_on_host();
+    if (place == Place::tcp_threads) store_ = local_store();
+    if (are_tcp(place) && !are_threads(place))
+      server_ = std::make_unique<TcpStoreServer>("127.0.0.1", 0, kSecret);
+  }
+  Communicator join(const std::string& name, int rank, int size,
+                    const GroupOptions& options) const {
+    if (shm_) return join_group(shm_, name, rank, size, options);
+    std::shared_ptr<Store> store = store_;
+    if (server_) store = connect_store({"127.0.0.1", server_->port()}, kSecret, 10);
+    // Interleaved hosts of different sizes.
+    const char* host = rank < 7 ? "abaabca" + rank : "d";
+    return join_over_tcp(*store, name, rank, size, std::string(host, 1), "127.0.0.1", options,
+                         place_ == Place::tcp_hosts);
+  }
+
+ private:
+  static constexpr const char* kSecret = "a secret of tests";
+  Place place_;
+  std::shared_ptr<Rendezvous> shm_;
+  std::shared_ptr<Store> store_;
+  std::unique_ptr<TcpStoreServer> server_;
+};
 
 /// Forks a process for each rank, which runs body(rank) and tells its outcome. What has not ended
 /// after limit_s is killed. `watch` runs meanwhile with the processes' ids.
@@ -116,29 +180,28 @@ inline std::vector<Outcome> fork_ranks(int size, double limit_s,
   return outcomes;
 }
 
-/// Runs body on `size` ranks of a new group.
-inline std::vector<Outcome> run_ranks(Place place, int size, const GroupOptions& options,
-                                      const std::function<void(Communicator&)>& body) {
-  const std::string name = fresh_name();
-  if (place == Place::processes) {
-    return fork_ranks(size, 60, [&](int r) {
-      Communicator group = join_group(meet_on_host(), name, r, size, options);
-      body(group);
-    });
-  }
-  const auto hub = meet_in_process();
-  std::vector<Outcome> outcomes(static_cast<size_t>(size));
+/// Runs body(i) for each i below `count` on threads.
+inline std::vector<Outcome> thread_ranks(int count, const std::function<void(int)>& body) {
+  std::vector<Outcome> outcomes(static_cast<size_t>(count));
   std::vector<std::thread> threads;
-  for (int r = 0; r < size; ++r) {
-    threads.emplace_back([&, r] {
-      outcomes[static_cast<size_t>(r)] = outcome_of([&] {
-        Communicator group = join_group(hub, name, r, size, options);
-        body(group);
-      });
-    });
-  }
+  for (int i = 0; i < count; ++i)
+    threads.emplace_back(
+        [&, i] { outcomes[static_cast<size_t>(i)] = outcome_of([&] { body(i); }); });
   for (std::thread& thread : threads) thread.join();
   return outcomes;
+}
+
+/// Runs body on `size` ranks of a new group; `watch` may do things to processes meanwhile.
+inline std::vector<Outcome> run_ranks(Place place, int size, const GroupOptions& options,
+                                      const std::function<void(Communicator&)>& body,
+                                      const std::function<void(std::vector<pid_t>&)>& watch = {}) {
+  const std::string name = fresh_name();
+  const Meeting meeting(place);
+  const auto rank = [&](int r) {
+    Communicator group = meeting.join(name, r, size, options);
+    body(group);
+  };
+  return are_threads(place) ? thread_ranks(size, rank) : fork_ranks(size, 60, rank, watch);
 }
 
 /// What groups of this test may have left on the machine: files in /dev/shm, sockets.

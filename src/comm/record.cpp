@@ -69,6 +69,19 @@ Entry Record::read() const {
   return e;
 }
 
+void Record::pack(uint64_t* words) const {
+  for (int word = 0; word < kWords; ++word)
+    if (word != kIn && word != kOut) *words++ = words_[word].load(kRelaxed);
+}
+
+void Record::unpack(const uint64_t* words, int64_t shift_ns) {
+  for (int word = 0; word < kWords; ++word) {
+    uint64_t value = word == kIn || word == kOut ? 0 : *words++;
+    if ((word == kStart || word == kEnd) && value != 0) value += static_cast<uint64_t>(shift_ns);
+    words_[word].store(value, kRelaxed);
+  }
+}
+
 uint64_t hash_label(std::string_view label) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (char c : label) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;

@@ -27,6 +27,12 @@ class Record {
   bool is_open() const { return number() != 0 && words_[kEnd].load(kRelaxed) == 0; }
   Entry read() const;
 
+  /// The entry as words that travel to another process, whose clock is `shift_ns` ahead.
+  static constexpr int kTravelWords = 12;
+  static constexpr int kTravelStart = 4;  // where start_ns lies; the number is first
+  void pack(uint64_t* words) const;
+  void unpack(const uint64_t* words, int64_t shift_ns);
+
  private:
   static constexpr auto kRelaxed = std::memory_order_relaxed;
   enum Word { kNumber, kWhat, kCount, kHash, kIn, kOut, kStart, kEnd, kLabel, kWords = kLabel + 6 };

@@ -50,7 +50,7 @@ void run_ranks(int size, const std::function<void(Communicator&)>& body,
   const auto run_rank = [&](int rank) {
     try {
       Communicator group = comm::join_group(meeting, "threads", rank, size,
-                                            {options.join_deadline_s, options.deadline_s, {}});
+                                            {options.join_deadline_s, options.deadline_s, {}, {}});
       try {
         body(group);
       } catch (...) {

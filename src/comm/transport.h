@@ -21,6 +21,10 @@ struct Pair {
   bool done = false;
 };
 
+/// What the sender of a message says it is; a receiver on `rank` that wants this message finds the
+/// same in its own.
+void describe_message(const Pair& pair, int rank, Record& record);
+
 /// How the ranks of one group exchange bytes. One thread at a time calls it, but for abort_group
 /// and history.
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "comm/gloo/options.h"
 #include "comm/shm/rendezvous.h"
 #include "comm/shm/shm_transport.h"
 #include "tutti/communicator.h"
@@ -12,6 +13,7 @@ struct GroupOptions {
   double join_deadline_s = 30;  ///< for all ranks to come
   double deadline_s = 30;       ///< for each wait afterwards
   ShmOptions shm;
+  TcpOptions tcp;
 };
 
 /// Joins the group `name` of ranks of one machine as number `rank` of `size`; `meeting` is

@@ -68,15 +68,9 @@ Record& ShmTransport::record_of(const Pair& pair) {
 /// The sender leaves what it sends beside the first chunk; the receiver compares.
 void ShmTransport::agree(Pair& pair, Record& offer) {
   pair.agreed = true;
-  Collective mirrored = pair.what;
-  mirrored.kind = Kind::send;
-  mirrored.root = rank();
-  if (pair.what.kind == Kind::send) {
-    mirrored.root = pair.what.root;
-    return offer.begin(mirrored, pair.number, pair.label_hash, now_ns());
-  }
+  if (pair.what.kind == Kind::send) return describe_message(pair, rank(), offer);
   Record wanted;
-  wanted.begin(mirrored, pair.number, pair.label_hash, 0);
+  describe_message(pair, rank(), wanted);
   if (wanted.matches(offer)) return;
   group_.fail(Errc::invalid_argument,
               difference_text(group_, record_of(pair), pair.what.root, offer));

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "comm/activity.h"
+#include "comm/arrival.h"
 #include "comm/fd.h"
 
 namespace tutti::comm {
@@ -36,16 +37,6 @@ struct alignas(64) Channel {
   std::atomic<uint32_t> sent;
   alignas(64) std::atomic<uint32_t> received;
   alignas(64) Record offer[kSlots];  // of the first chunk of a message
-};
-
-/// Sizes that all ranks of a group share.
-struct Layout {
-  int size = 1;
-  size_t chunk_bytes = 0;       // of each of a rank's kBuffers buffers
-  size_t pair_chunk_bytes = 0;  // of each slot of a channel
-  size_t area_bytes = 0;        // for whatever the ranks agree on
-
-  bool operator==(const Layout&) const = default;
 };
 
 /// The memory that the ranks of a group share: zero at first, gone with its last user.

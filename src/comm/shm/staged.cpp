@@ -5,25 +5,11 @@
 #include <algorithm>
 #include <array>
 
+#include "comm/part.h"
 #include "comm/reduce.h"
 #include "comm/shm/shm_transport.h"
 
 namespace tutti::comm {
-namespace {
-
-/// The part of `length` elements that rank `r` of `size` reduces: whole cache lines but at the end.
-struct Part {
-  int64_t begin, end;
-};
-Part part_of(int64_t length, size_t element, int r, int size) {
-  const auto unit = static_cast<int64_t>(64 / element);
-  const int64_t units = (length + unit - 1) / unit;
-  return {std::min(length, units * r / size * unit),
-          std::min(length, units * (r + 1) / size * unit)};
-}
-
-}  // namespace
-
 /// Calls in(offset, n) for each chunk and, a step later, out(offset, n).
 template <class In, class Out>
 void ShmTransport::chunks(Work& w, int64_t count, int64_t chunk, const In& in, const Out& out) {

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// All that touches Gloo. Its buffers are written from the other end (SEND_BUFFER in its wire
+// format): no handshake for each message, and no sizes that both ends must agree on, over which
+// Gloo would end the process.
+//
+// Source: github.com/facebookincubator/gloo, transport/tcp, at 5b14351.
+#include "comm/gloo/wire.h"
+
+#include <gloo/transport/context.h>
+#include <gloo/transport/tcp/device.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include <mutex>
+
+#include "comm/fd.h"
+#include "core/error.h"
+
+namespace tutti::comm {
+namespace {
+
+namespace tcp = gloo::transport::tcp;
+
+/// Keeps SIGPIPE, which Gloo's writes may raise, from this thread: the process's handling of
+/// signals is not ours to change.
+class WithoutPipeSignal {
+ public:
+  WithoutPipeSignal() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~WithoutPipeSignal() {
+    if (sigismember(&before_, SIGPIPE) == 1) return;
+    const timespec now{};
+    while (sigtimedwait(&pipe_, nullptr, &now) == SIGPIPE) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t pipe_, before_;
+};
+
+/// Calls f; what it throws becomes an Error.
+template <class F>
+auto guarded(const char* what, const F& f) {
+  const WithoutPipeSignal quiet;
+  try {
+    return f();
+  } catch (const std::exception& error) {
+    fail(Errc::comm, what, ": ", error.what());
+  }
+}
+
+}  // namespace
+
+class WireDevice {
+ public:
+  explicit WireDevice(const std::string& address) : wake_(eventfd(1, EFD_CLOEXEC)) {
+    // Its thread inherits that all signals go elsewhere.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      device_ = std::make_shared<tcp::Device>(tcp::CreateDeviceAttr(tcp::attr(address.c_str())));
+    } catch (const std::exception& error) {
+      pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      fail(Errc::io, "Gloo cannot use address '", address, "': ", error.what());
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  tcp::Device& device() { return *device_; }
+
+  /// While it lives, Gloo's thread does not sleep: to open or close a connection it must go around,
+  /// which takes 10 ms each time else.
+  class Haste {
+   public:
+    explicit Haste(WireDevice& device) : device_(device) {
+      const std::lock_guard lock(device_.mutex_);
+      if (device_.hasty_++ == 0)
+        device_.device().registerDescriptor(device_.wake_.get(), EPOLLIN, &device_.none_);
+    }
+    ~Haste() {
+      const std::lock_guard lock(device_.mutex_);
+      if (--device_.hasty_ == 0)
+        device_.device().unregisterDescriptor(device_.wake_.get(), &device_.none_);
+    }
+    Haste(const Haste&) = delete;
+
+   private:
+    WireDevice& device_;
+  };
+
+ private:
+  struct Nothing : tcp::Handler {
+    void handleEvents(int) override {}
+  };
+  Fd wake_;  // can always be read
+  Nothing none_;
+  std::mutex mutex_;
+  int hasty_ = 0;
+  std::shared_ptr<tcp::Device> device_;
+};
+
+struct Wire::State {
+  std::shared_ptr<WireDevice> device;
+  std::shared_ptr<gloo::transport::Context> context;
+};
+
+std::shared_ptr<WireDevice> open_device(const std::string& address) {
+  return std::make_shared<WireDevice>(address);
+}
+
+Wire::Wire(std::shared_ptr<WireDevice> device, int rank, int size)
+    : state_(std::make_unique<State>()) {
+  state_->device = std::move(device);
+  state_->context = state_->device->device().createContext(rank, size);
+  // Waits end by close(), never by themselves.
+  state_->context->setTimeout(std::chrono::milliseconds::zero());
+}
+
+Wire::~Wire() {
+  close();
+  const WireDevice::Haste haste(*state_->device);
+  state_->context.reset();
+}
+
+std::string Wire::listen(int r) {
+  return guarded("Gloo", [&] {
+    const auto bytes = state_->context->createPair(r)->address().bytes();
+    return std::string(bytes.begin(), bytes.end());
+  });
+}
+
+void Wire::connect(int r, const std::string& address) {
+  const WireDevice::Haste haste(*state_->device);
+  guarded("Gloo", [&] {
+    state_->context->getPair(r)->connect(std::vector<char>(address.begin(), address.end()));
+  });
+}
+
+void Wire::close() noexcept try {
+  const WireDevice::Haste haste(*state_->device);
+  for (int r = 0; r < state_->context->size; ++r)
+    if (const auto& pair = state_->context->getPair(r)) pair->close();
+} catch (...) {
+  // What cannot be closed is closed with the context.
+}
+
+namespace {
+
+class GlooPort : public Port {
+ public:
+  GlooPort(gloo::transport::Pair& pair, int lane, std::byte* out, std::byte* in, size_t bytes)
+      : sends_(pair.createSendBuffer(2 * lane, out, bytes)),
+        send_taken_(pair.createSendBuffer(2 * lane + 1, out, 1)),
+        receives_(pair.createRecvBuffer(2 * lane, in, bytes)),
+        receive_taken_(pair.createRecvBuffer(2 * lane + 1, in, 1)) {}
+
+  void put(size_t at, size_t bytes) noexcept override {
+    const WithoutPipeSignal quiet;
+    try {
+      sends_->send(at, bytes, at);
+    } catch (...) {
+    }
+  }
+  void put_acknowledgement() noexcept override {
+    const WithoutPipeSignal quiet;
+    try {
+      send_taken_->send(0, 1, 0);
+    } catch (...) {
+    }
+  }
+  /// Gloo's thread has written the bell and is about to say so, if it has not yet. It throws when
+  /// the connection has ended since.
+  void settle() noexcept override {
+    try {
+      receives_->waitRecv();
+    } catch (...) {
+    }
+  }
+
+ private:
+  using Buffer = std::unique_ptr<gloo::transport::Buffer>;
+  Buffer sends_, send_taken_, receives_, receive_taken_;
+};
+
+}  // namespace
+
+std::unique_ptr<Port> Wire::port(int r, int lane, std::byte* out, std::byte* in, size_t bytes) {
+  return guarded("Gloo", [&]() -> std::unique_ptr<Port> {
+    return std::make_unique<GlooPort>(*state_->context->getPair(r), lane, out, in, bytes);
+  });
+}
+
+}  // namespace tutti::comm

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// In place of wire.cpp in a build without Gloo.
+#include "comm/gloo/wire.h"
+#include "core/error.h"
+
+namespace tutti::comm {
+
+struct Wire::State {};
+
+std::shared_ptr<WireDevice> open_device(const std::string&) {
+  fail(Errc::unsupported, "this build has no Gloo: configure with TUTTI_GLOO=ON");
+}
+
+Wire::Wire(std::shared_ptr<WireDevice>, int, int) {}
+Wire::~Wire() = default;
+std::string Wire::listen(int) { return {}; }
+void Wire::connect(int, const std::string&) {}
+void Wire::close() noexcept {}
+std::unique_ptr<Port> Wire::port(int, int, std::byte*, std::byte*, size_t) { return nullptr; }
+
+}  // namespace tutti::comm
