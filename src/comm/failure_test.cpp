@@ -235,8 +235,7 @@ TEST_P(Failures, ClosingWithCollectivesOutstandingFailsTheGroup) {
       << outcomes[1].error;
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, Failures, testing::Values(Place::threads, Place::processes),
-                         [](const auto& info) { return to_string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Ranks, Failures, all_places(), PlaceName());
 
 // Meeting.
 
@@ -247,22 +246,15 @@ class Meetings : public testing::TestWithParam<Place> {
     const std::string name = fresh_name();
     GroupOptions options;
     options.join_deadline_s = deadline_s;
-    const auto hub = meet_in_process();
+    const Meeting meeting(GetParam());
     const auto body = [&](int i) {
       const auto [rank, size] = ranks[static_cast<size_t>(i)];
       // In the order of the list, so that texts are known.
       sleep_s(0.05 * i);
-      join_group(GetParam() == Place::threads ? hub : meet_on_host(), name, rank, size, options);
+      meeting.join(name, rank, size, options);
     };
     const int count = static_cast<int>(ranks.size());
-    if (GetParam() == Place::processes) return fork_ranks(count, 20, body);
-    std::vector<Outcome> outcomes(ranks.size());
-    std::vector<std::thread> threads;
-    for (int i = 0; i < count; ++i)
-      threads.emplace_back(
-          [&, i] { outcomes[static_cast<size_t>(i)] = outcome_of([&] { body(i); }); });
-    for (std::thread& thread : threads) thread.join();
-    return outcomes;
+    return are_threads(GetParam()) ? thread_ranks(count, body) : fork_ranks(count, 20, body);
   }
 };
 
@@ -295,26 +287,38 @@ TEST_P(Meetings, RefuseTwoRanksWithOneNumber) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, Meetings, testing::Values(Place::threads, Place::processes),
-                         [](const auto& info) { return to_string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Ranks, Meetings, all_places(), PlaceName());
 
 // What happens to processes only.
 
-/// Ranks that run `body`; `act` may do things to them meanwhile.
-std::vector<Outcome> forked(int size, const GroupOptions& options,
-                            const std::function<void(Communicator&)>& body,
-                            const std::function<void(std::vector<pid_t>&)>& act) {
-  const std::string name = fresh_name();
-  return fork_ranks(
-      size, 20,
-      [&](int r) {
-        Communicator g = join_group(meet_on_host(), name, r, size, options);
-        body(g);
-      },
-      act);
-}
+class Processes : public testing::TestWithParam<Place> {
+ protected:
+  /// Ranks that run `body`; `act` may do things to them meanwhile.
+  std::vector<Outcome> forked(int size, const GroupOptions& options,
+                              const std::function<void(Communicator&)>& body,
+                              const std::function<void(std::vector<pid_t>&)>& act = {}) {
+    return run_ranks(GetParam(), size, options, body, act);
+  }
 
-TEST(Processes, AKilledRankIsNamedInLessThanASecond) {
+  /// Ranks 0 and 1 of 3 meet, and `victim` is killed before the third comes.
+  void kill_while_meeting(size_t victim) {
+    const std::string name = fresh_name();
+    GroupOptions options;
+    options.join_deadline_s = 5;
+    const Meeting meeting(GetParam());
+    const auto outcomes = fork_ranks(
+        2, 20, [&](int r) { meeting.join(name, r, 3, options); },
+        [&](std::vector<pid_t>& ids) {
+          sleep_s(0.2);
+          kill(ids[victim], SIGKILL);
+        });
+    EXPECT_EQ(outcomes[1 - victim].error,
+              join("group '", name, "': rank ", victim, " died or left while the group was made"));
+    EXPECT_EQ(leftovers(), "");
+  }
+};
+
+TEST_P(Processes, AKilledRankIsNamedInLessThanASecond) {
   GroupOptions options = short_options();
   options.deadline_s = 20;
   const auto body = [](Communicator& g) {
@@ -326,14 +330,14 @@ TEST(Processes, AKilledRankIsNamedInLessThanASecond) {
     expect(now_ns() - start < 1'300'000'000, "late");
     fail(o.code, o.error);
   };
-  const auto outcomes = forked(4, options, body, {});
+  const auto outcomes = forked(4, options, body);
   expect_all(outcomes, 2, Errc::comm,
              "rank 2 died before all_reduce #2 'second', after all_reduce #1 'first'; "
              "ranks 0, 1, 3 are waiting there");
   EXPECT_FALSE(outcomes[2].ended);
 }
 
-TEST(Processes, ARankKilledInsideACollectiveIsNamed) {
+TEST_P(Processes, ARankKilledInsideACollectiveIsNamed) {
   GroupOptions options = short_options();
   options.deadline_s = 20;
   // 64 ms or more of chunks, in whose middle the signal comes.
@@ -352,7 +356,7 @@ TEST(Processes, ARankKilledInsideACollectiveIsNamed) {
   EXPECT_LT(outcomes[0].seconds, 1.5);
 }
 
-TEST(Processes, AStoppedRankIsNamedAtTheDeadlineAndEndsLikewiseWhenItGoesOn) {
+TEST_P(Processes, AStoppedRankIsNamedAtTheDeadlineAndEndsLikewiseWhenItGoesOn) {
   const auto outcomes = forked(
       3, short_options(),
       [](Communicator& g) {
@@ -369,7 +373,7 @@ TEST(Processes, AStoppedRankIsNamedAtTheDeadlineAndEndsLikewiseWhenItGoesOn) {
                    "ago; ranks 0, 2 are waiting there");
 }
 
-TEST(Processes, ARankThatDiesWhileAGroupSplitsIsNamedInLessThanASecond) {
+TEST_P(Processes, ARankThatDiesWhileAGroupSplitsIsNamedInLessThanASecond) {
   for (int victim : {0, 2}) {
     GroupOptions options = short_options();
     options.deadline_s = 20;
@@ -394,35 +398,12 @@ TEST(Processes, ARankThatDiesWhileAGroupSplitsIsNamedInLessThanASecond) {
   }
 }
 
-TEST(Processes, ARankThatDiesBeforeTheGroupIsMadeIsNamed) {
-  const std::string name = fresh_name();
-  GroupOptions options;
-  options.join_deadline_s = 5;
-  const auto outcomes = fork_ranks(
-      2, 20, [&](int r) { join_group(meet_on_host(), name, r, 3, options); },
-      [](std::vector<pid_t>& ids) {
-        sleep_s(0.2);
-        kill(ids[1], SIGKILL);
-      });
-  EXPECT_EQ(outcomes[0].error,
-            "group '" + name + "': rank 1 died or left while the group was made");
-  EXPECT_EQ(leftovers(), "");
+TEST_P(Processes, WhoDiesBeforeTheGroupIsMadeIsNamed) {
+  kill_while_meeting(0);
+  kill_while_meeting(1);
 }
 
-TEST(Processes, RankZeroThatDiesBeforeTheGroupIsMadeIsNamed) {
-  const std::string name = fresh_name();
-  GroupOptions options;
-  options.join_deadline_s = 5;
-  const auto outcomes = fork_ranks(
-      2, 20, [&](int r) { join_group(meet_on_host(), name, r, 3, options); },
-      [](std::vector<pid_t>& ids) {
-        sleep_s(0.2);
-        kill(ids[0], SIGKILL);
-      });
-  EXPECT_EQ(outcomes[1].error,
-            "group '" + name + "': rank 0 died or left while the group was made");
-  EXPECT_EQ(leftovers(), "");
-}
+INSTANTIATE_TEST_SUITE_P(Ranks, Processes, process_places(), PlaceName());
 
 }  // namespace
 }  // namespace tutti::comm

@@ -208,13 +208,13 @@ void Control::raise() {
 }
 
 /// Tells everybody; who was told tells everybody too, so that all hear it when a judge dies.
-void Control::decide(Errc code, std::string_view text) {
+void Control::decide(Errc code, std::string text) {
   if (state_.load() == kDecided) return;
   code_ = code;
-  text_ = std::string(text);
+  text_ = std::move(text);
   FrameWriter writer(FrameKind::verdict);
   writer.put(code);
-  writer.put_text(text);
+  writer.put_text(text_);
   const std::string frame = writer.take();
   for (int r = 0; r < size(); ++r)
     if (r != rank_) post(r, frame);

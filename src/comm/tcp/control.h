@@ -108,7 +108,7 @@ class Control {
   [[noreturn]] void raise();
   void ask(int outer, uint64_t number, bool whole);
   void ask_judge();
-  void decide(Errc code, std::string_view text);
+  void decide(Errc code, std::string text);
 
   // control_thread.cpp
   void work();

@@ -135,7 +135,7 @@ void Control::handle(int outer, std::string_view bytes) {
     case FrameKind::proposal:
     case FrameKind::verdict: {
       const auto code = frame.get<Errc>();
-      return decide(code, frame.rest());
+      return decide(code, std::string(frame.rest()));
     }
     case FrameKind::bye:
       return lose(outer, Peer::left);
