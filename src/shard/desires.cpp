@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard/desires.h"
+
+#include <algorithm>
+
+#include "ops/attention.h"
+#include "ops/concat.h"
+#include "ops/views.h"
+#include "shard/links.h"
+
+namespace tutti::shard {
+namespace {
+
+std::vector<TensorType> types_of(const Function& f, const std::vector<ValueId>& ids) {
+  std::vector<TensorType> types;
+  for (const ValueId id : ids) types.push_back(f.type(id));
+  return types;
+}
+
+bool reads(const Node& node, ValueId value) {
+  return std::find(node.inputs.begin(), node.inputs.end(), value) != node.inputs.end();
+}
+
+}  // namespace
+
+Desires::Desires(const Function& f, const Mesh& mesh)
+    : f_(f), mesh_(mesh), users_(f.values.size()) {
+  for (const Value& value : f.values) {
+    shapes_.push_back(constant_dims(value.type.shape));
+    tables_.emplace_back(value.type.shape.size());
+  }
+  for (size_t n = 0; n < f.nodes.size(); ++n) {
+    const Node& node = f.nodes[n];
+    factors_.push_back(
+        shard::factors(node.op, types_of(f, node.inputs), types_of(f, node.outputs)));
+    for (const ValueId id : node.inputs)
+      if (users_[static_cast<size_t>(id)].empty() || users_[static_cast<size_t>(id)].back() != n)
+        users_[static_cast<size_t>(id)].push_back(n);
+  }
+}
+
+bool Desires::set(ValueId value, int dim, const Table& table) {
+  auto& tables = tables_[static_cast<size_t>(value)];
+  if (shape(value)[dim] == 1 || tables[static_cast<size_t>(dim)]) return false;
+  for (const auto& other : tables)
+    if (other && (other->axes() & table.axes()) != 0) return false;
+  tables[static_cast<size_t>(dim)] = table;
+  queue_.push_back({value, dim});
+  return true;
+}
+
+bool Desires::seed(ValueId value, int dim, const Table& table) {
+  if (!set(value, dim, table)) return false;
+  while (!queue_.empty()) {
+    const Spot spot = queue_.front();
+    queue_.pop_front();
+    spread(spot);
+  }
+  return true;
+}
+
+void Desires::spread(Spot spot) {
+  const Table table = *at(spot.value, spot.dim);
+  std::vector<size_t> nodes = users(spot.value);
+  const int32_t producer = f_.value(spot.value).producer;
+  if (producer != kNone) nodes.push_back(static_cast<size_t>(producer));
+  for (const size_t n : nodes) {
+    const Node& node = f_.nodes[n];
+    if (factors_[n]) through_factors(node, *factors_[n], spot, table);
+    if (node.op.as<Attention>()) through_heads(node, spot, table);
+    if (node.op.as<Reshape>()) through_reshape(node, spot, table);
+    if (node.op.as<Slice>()) through_slice(node, spot, table);
+    if (node.op.as<Concat>()) through_concat(node, spot, table);
+  }
+}
+
+void Desires::through_factors(const Node& node, const Factors& f, Spot spot, const Table& table) {
+  const auto visit = [&](const auto& each) {
+    for (size_t i = 0; i < node.inputs.size(); ++i)
+      for (size_t d = 0; d < f.in[i].size(); ++d)
+        each(node.inputs[i], static_cast<int>(d), f.in[i][d]);
+    for (size_t i = 0; i < node.outputs.size(); ++i)
+      for (size_t d = 0; d < f.out[i].size(); ++d)
+        each(node.outputs[i], static_cast<int>(d), f.out[i][d]);
+  };
+  std::vector<int> reached;
+  visit([&](ValueId id, int dim, int factor) {
+    if (id == spot.value && dim == spot.dim && factor >= 0 &&
+        !f.list[static_cast<size_t>(factor)].whole)
+      reached.push_back(factor);
+  });
+  visit([&](ValueId id, int dim, int factor) {
+    if (std::find(reached.begin(), reached.end(), factor) != reached.end()) set(id, dim, table);
+  });
+}
+
+// Query heads that share a head of keys: their tables differ by the number that share.
+void Desires::through_heads(const Node& node, Spot spot, const Table& table) {
+  const int64_t n = shape(node.inputs[0])[1], m = shape(node.inputs[1])[1];
+  if (spot.dim != 1 || n == m) return;
+  if (spot.value == node.inputs[1] || spot.value == node.inputs[2]) {
+    for (const ValueId id : {node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[0]})
+      set(id, 1, shape(id)[1] == n ? table.scaled(n / m) : table);
+  } else if (const auto shared = table.divided(n / m)) {
+    set(node.inputs[1], 1, *shared);
+    set(node.inputs[2], 1, *shared);
+  }
+}
+
+void Desires::through_reshape(const Node& node, Spot spot, const Table& table) {
+  const ValueId x = node.inputs[0], y = node.outputs[0];
+  const ValueId other = spot.value == x ? y : x;
+  std::vector<std::optional<Table>> tables(static_cast<size_t>(shape(spot.value).rank()));
+  tables[static_cast<size_t>(spot.dim)] = table;
+  const auto there = reshape_tables(shape(spot.value), tables, shape(other), mesh_);
+  if (!there) return;
+  for (size_t d = 0; d < there->size(); ++d)
+    if ((*there)[d]) set(other, static_cast<int>(d), *(*there)[d]);
+}
+
+void Desires::through_slice(const Node& node, Spot spot, const Table& table) {
+  const auto& op = *node.op.as<Slice>();
+  const ValueId x = node.inputs[0], y = node.outputs[0];
+  if (spot.dim != op.axis) {
+    set(spot.value == x ? y : x, spot.dim, table);
+    return;
+  }
+  if (op.step != 1) return;
+  if (spot.value == x) {
+    set(y, spot.dim, table.cut(op.start.value(), op.size.value()));
+    return;
+  }
+  // The whole has a table when slices that follow each other have one each.
+  std::vector<std::pair<int64_t, Table>> parts;
+  for (const size_t user : users(x)) {
+    const auto* slice = f_.nodes[user].op.as<Slice>();
+    if (slice == nullptr || slice->axis != op.axis || slice->step != 1) return;
+    const auto& part = at(f_.nodes[user].outputs[0], spot.dim);
+    if (!part) return;
+    parts.emplace_back(slice->start.value(), *part);
+  }
+  std::sort(parts.begin(), parts.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Table> tables;
+  int64_t end = 0;
+  for (const auto& [start, part] : parts) {
+    if (start != end) return;
+    end += part.extent();
+    tables.push_back(part);
+  }
+  if (end == shape(x)[spot.dim]) set(x, spot.dim, Table::joined(tables));
+}
+
+void Desires::through_concat(const Node& node, Spot spot, const Table& table) {
+  const auto axis = static_cast<int>(node.op.as<Concat>()->axis);
+  const ValueId y = node.outputs[0];
+  if (spot.dim != axis) {
+    for (const ValueId id : node.inputs) set(id, spot.dim, table);
+    set(y, spot.dim, table);
+    return;
+  }
+  if (spot.value == y) {
+    int64_t start = 0;
+    for (const ValueId id : node.inputs) {
+      set(id, axis, table.cut(start, shape(id)[axis]));
+      start += shape(id)[axis];
+    }
+  }
+  if (!reads(node, spot.value)) return;
+  std::vector<Table> parts;
+  for (const ValueId id : node.inputs) {
+    if (!at(id, axis)) return;
+    parts.push_back(*at(id, axis));
+  }
+  set(y, axis, Table::joined(parts));
+}
+
+}  // namespace tutti::shard

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+
+#include "ir/graph.h"
+#include "shard/factors.h"
+#include "shard/placement.h"
+
+namespace tutti::shard {
+
+/// Where tables ought to be: seeds, and what follows from them through operators, forward and
+/// backward. The first table to reach a dimension stays; so does the first that uses an axis.
+class Desires {
+ public:
+  Desires(const Function& f, const Mesh& mesh);
+
+  /// Places a table and spreads it. False where another one is.
+  bool seed(ValueId value, int dim, const Table& table);
+  const std::optional<Table>& at(ValueId value, int dim) const {
+    return tables_[static_cast<size_t>(value)][static_cast<size_t>(dim)];
+  }
+  const std::optional<Factors>& factors(size_t node) const { return factors_[node]; }
+  const Dims& shape(ValueId value) const { return shapes_[static_cast<size_t>(value)]; }
+  /// Nodes that read a value.
+  const std::vector<size_t>& users(ValueId value) const {
+    return users_[static_cast<size_t>(value)];
+  }
+
+ private:
+  struct Spot {
+    ValueId value;
+    int dim;
+  };
+
+  bool set(ValueId value, int dim, const Table& table);
+  void spread(Spot spot);
+  void through_factors(const Node& node, const Factors& f, Spot spot, const Table& table);
+  void through_heads(const Node& node, Spot spot, const Table& table);
+  void through_reshape(const Node& node, Spot spot, const Table& table);
+  void through_slice(const Node& node, Spot spot, const Table& table);
+  void through_concat(const Node& node, Spot spot, const Table& table);
+
+  const Function& f_;
+  const Mesh& mesh_;
+  std::vector<std::vector<std::optional<Table>>> tables_;  // by value and dimension
+  std::vector<Dims> shapes_;                               // by value
+  std::vector<std::vector<size_t>> users_;                 // by value
+  std::vector<std::optional<Factors>> factors_;            // by node
+  std::deque<Spot> queue_;
+};
+
+}  // namespace tutti::shard

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "shard/desires.h"
+
+namespace tutti::shard {
+
+/// How attention meets keys that other ranks hold, along one axis of the mesh.
+enum class Context : uint8_t { gather_kv, ulysses, ring };
+
+/// Where each operand of a node has to be, and where its results are.
+struct NodePlacement {
+  std::vector<Placement> in;
+  std::vector<Placement> out;
+  /// Sums over ranks that operands with `addend` wait for: the product has them, out has not.
+  AxisSet product_partial = 0;
+  /// Where results go at once, after the node.
+  std::vector<Placement> settled;
+};
+
+/// The placement of everything in a function: what all ranks agree on.
+struct Placements {
+  std::vector<NodePlacement> nodes;
+  std::vector<Placement> values;  ///< by value: where its producer's settled result is
+};
+
+/// Decides placements node by node, with the tables that are desired; context by axis.
+Placements place_values(const Function& f, const Mesh& mesh, const Desires& desires,
+                        const std::vector<Context>& context);
+
+}  // namespace tutti::shard

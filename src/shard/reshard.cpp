@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard/reshard.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "ops/collectives.h"
+#include "ops/concat.h"
+#include "ops/views.h"
+
+namespace tutti::shard {
+namespace {
+
+// Whether every rank holds in dimension `dim` all that it needs there.
+bool holds_all(const Placement& from, const Placement& to, int dim, int64_t extent, int ranks) {
+  for (int r = 0; r < ranks; ++r)
+    if (!held(from, dim, extent, r).positions_of(held(to, dim, extent, r))) return false;
+  return true;
+}
+
+// What `rank` gets from each member: what it holds itself, then of others in their order.
+std::vector<Ranges> sources(const Placement& from, const Placement& to, int dim, int64_t extent,
+                            int rank, const std::vector<int>& members) {
+  std::vector<Ranges> result(members.size());
+  std::vector<Range> missing = held(to, dim, extent, rank).list();
+  const auto take_from = [&](size_t m) {
+    const Ranges own = held(from, dim, extent, members[m]);
+    std::vector<Range> left;
+    for (const Range& wanted : missing) {
+      int64_t at = wanted.begin;
+      std::vector<Range> pieces = own.within(wanted).list();
+      std::sort(pieces.begin(), pieces.end(),
+                [](const Range& a, const Range& b) { return a.begin < b.begin; });
+      for (const Range& piece : pieces) {
+        if (piece.begin > at) left.push_back({at, piece.begin});
+        result[m].add(piece);
+        at = std::max(at, piece.end);
+      }
+      if (at < wanted.end) left.push_back({at, wanted.end});
+    }
+    missing = std::move(left);
+  };
+  for (size_t m = 0; m < members.size(); ++m)
+    if (members[m] == rank) take_from(m);
+  for (size_t m = 0; m < members.size(); ++m)
+    if (members[m] != rank) take_from(m);
+  return result;
+}
+
+}  // namespace
+
+ValueId Resharder::take(ValueId x, int dim, const Ranges& positions, const std::string& scope) {
+  const Dims shape = constant_dims(f_.type(x).shape);
+  if (positions == Ranges{{0, shape[dim]}}) return x;
+  std::vector<ValueId> parts;
+  for (const Range& r : positions.list())
+    parts.push_back(add(Slice{dim, r.begin, r.size(), 1}, {x}, scope));
+  if (parts.empty()) return add(Slice{dim, 0, 0, 1}, {x}, scope);
+  return parts.size() == 1 ? parts[0] : add(Concat{dim}, parts, scope);
+}
+
+ValueId Resharder::reshard(ValueId x, const Dims& shape, Placement from, const Placement& to,
+                           const std::string& scope) {
+  if ((from.partial & ~to.partial) != 0) x = sum(x, shape, from, to, scope);
+  for (int d = 0; d < shape.rank(); ++d)
+    if (!holds_all(from, to, d, shape[d], mesh_.size())) x = gather(x, shape, from, to, d, scope);
+  for (int d = 0; d < shape.rank(); ++d) x = slice(x, shape, from, to, d, scope);
+  return x;
+}
+
+ValueId Resharder::slice(ValueId x, const Dims& shape, const Placement& from, const Placement& to,
+                         int dim, const std::string& scope) {
+  const auto positions =
+      held(from, dim, shape[dim], rank_).positions_of(held(to, dim, shape[dim], rank_));
+  require(positions.has_value(), Errc::internal, "reshard: ", scope, ": dimension ", dim,
+          " lacks what it needs");
+  return take(x, dim, *positions, scope);
+}
+
+// Adds up; where a dimension is to be split over just these ranks, each gets its part of the sum.
+ValueId Resharder::sum(ValueId x, const Dims& shape, Placement& from, const Placement& to,
+                       const std::string& scope) {
+  const AxisSet axes = from.partial & ~to.partial;
+  const std::vector<int64_t> lists = mesh_.groups(axes);
+  const int size = mesh_.size(axes);
+  from.partial &= to.partial;
+  for (int d = 0; d < shape.rank(); ++d) {
+    const auto& table = to.dims[static_cast<size_t>(d)];
+    if (!table || table->axes() != axes || from.dims[static_cast<size_t>(d)]) continue;
+    Ranges order;
+    bool even = true;
+    for (const int member : mesh_.group(rank_, axes)) {
+      order.add(table->on(member));
+      even = even && table->on(member).size() * size == shape[d];
+    }
+    if (!even || order.size() != shape[d]) continue;
+    ReduceScatter op;
+    op.ranks = lists;
+    op.size = size;
+    op.axis = d;
+    from.dims[static_cast<size_t>(d)] = table;
+    return add(op, {take(x, d, order, scope)}, scope);
+  }
+  AllReduce op;
+  op.ranks = lists;
+  op.size = size;
+  return add(op, {x}, scope);
+}
+
+// Gets what is missing in one dimension; other dimensions are cut to what the receiver needs
+// before anything is sent.
+ValueId Resharder::gather(ValueId x, const Dims& shape, Placement& from, const Placement& to,
+                          int dim, const std::string& scope) {
+  std::vector<int> sliced;
+  for (int d = 0; d < shape.rank(); ++d)
+    if (d != dim && from.dims[static_cast<size_t>(d)] != to.dims[static_cast<size_t>(d)] &&
+        holds_all(from, to, d, shape[d], mesh_.size()))
+      sliced.push_back(d);
+  const auto even = gather_evenly(x, shape, from, to, dim, sliced, scope);
+  x = even ? *even : exchange(x, shape, from, to, dim, sliced, scope);
+  from.dims[static_cast<size_t>(dim)] = to.dims[static_cast<size_t>(dim)];
+  for (const int d : sliced) from.dims[static_cast<size_t>(d)] = to.dims[static_cast<size_t>(d)];
+  return x;
+}
+
+// all_gather, or all_to_all when one other dimension is cut by the same ranks; nothing unless all
+// parts are equally large.
+std::optional<ValueId> Resharder::gather_evenly(ValueId x, const Dims& shape, const Placement& from,
+                                                const Placement& to, int dim,
+                                                const std::vector<int>& sliced,
+                                                const std::string& scope) {
+  const AxisSet axes = from.dims[static_cast<size_t>(dim)]->axes();
+  const int size = mesh_.size(axes);
+  const int64_t extent = shape[dim];
+  if (sliced.size() > 1) return std::nullopt;
+  const int cut = sliced.empty() ? -1 : sliced[0];
+  // All ranks of the mesh decide alike: what holds for one group must hold for all.
+  for (int r = 0; r < mesh_.size(); ++r) {
+    if (held(from, dim, extent, r).size() * size != extent) return std::nullopt;
+    if (held(to, dim, extent, r).size() != extent) return std::nullopt;
+    if (cut >= 0 &&
+        (to.dims[static_cast<size_t>(cut)]->axes() != axes ||
+         held(to, cut, shape[cut], r).size() * size != held(from, cut, shape[cut], r).size()))
+      return std::nullopt;
+  }
+  Ranges arrival, order;
+  const Ranges own = cut >= 0 ? held(from, cut, shape[cut], rank_) : Ranges{};
+  for (const int member : mesh_.group(rank_, axes)) {
+    arrival.add(held(from, dim, extent, member));
+    if (cut < 0) continue;
+    const auto positions = own.positions_of(held(to, cut, shape[cut], member));
+    if (!positions) return std::nullopt;
+    order.add(*positions);
+  }
+  if (cut >= 0) {
+    AllToAll op;
+    op.ranks = mesh_.groups(axes);
+    op.size = size;
+    op.split_axis = cut;
+    op.concat_axis = dim;
+    x = add(op, {take(x, cut, order, scope)}, scope);
+  } else {
+    AllGather op;
+    op.ranks = mesh_.groups(axes);
+    op.size = size;
+    op.axis = dim;
+    x = add(op, {x}, scope);
+  }
+  return take(x, dim, *arrival.positions_of(held(to, dim, extent, rank_)), scope);
+}
+
+// Parts of any size: each rank packs what every other needs of it, and puts together what comes.
+ValueId Resharder::exchange(ValueId x, const Dims& shape, const Placement& from,
+                            const Placement& to, int dim, const std::vector<int>& sliced,
+                            const std::string& scope) {
+  const AxisSet axes = from.dims[static_cast<size_t>(dim)]->axes();
+  const std::vector<int> members = mesh_.group(rank_, axes);
+  const int64_t extent = shape[dim];
+  AllToAllV op;
+  op.ranks = mesh_.groups(axes);
+  op.size = static_cast<int64_t>(members.size());
+  std::vector<ValueId> packed;
+  for (const int member : members) {
+    const auto wanted = sources(from, to, dim, extent, member, members);
+    const auto me = std::find(members.begin(), members.end(), rank_) - members.begin();
+    ValueId part =
+        take(x, dim, *held(from, dim, extent, rank_).positions_of(wanted[static_cast<size_t>(me)]),
+             scope);
+    for (const int d : sliced)
+      part =
+          take(part, d, *held(from, d, shape[d], rank_).positions_of(held(to, d, shape[d], member)),
+               scope);
+    const int64_t count = elements(f_.type(part).shape).value();
+    op.sends.push_back(count);
+    packed.push_back(add(Reshape{{count}}, {part}, scope));
+  }
+  Dims local = shape;
+  for (int d = 0; d < shape.rank(); ++d) {
+    const bool cut = std::find(sliced.begin(), sliced.end(), d) != sliced.end();
+    local[d] = held(cut ? to : from, d, shape[d], rank_).size();
+  }
+  Ranges arrival;
+  std::vector<Dims> shapes;
+  for (const Ranges& part : sources(from, to, dim, extent, rank_, members)) {
+    arrival.add(part);
+    local[dim] = part.size();
+    shapes.push_back(local);
+    int64_t count = 1;
+    for (const int64_t e : local) count *= e;
+    op.receives.push_back(count);
+  }
+  const ValueId arrived = add(op, {add(Concat{0}, packed, scope)}, scope);
+  std::vector<ValueId> parts;
+  int64_t start = 0;
+  for (size_t m = 0; m < members.size(); ++m) {
+    const ValueId flat = add(Slice{0, start, op.receives[m], 1}, {arrived}, scope);
+    parts.push_back(add(Reshape{to_shape(shapes[m])}, {flat}, scope));
+    start += op.receives[m];
+  }
+  x = add(Concat{dim}, parts, scope);
+  return take(x, dim, *arrival.positions_of(held(to, dim, extent, rank_)), scope);
+}
+
+int64_t moved_elements(const Dims& shape, const Placement& from, const Placement& to,
+                       const Mesh& mesh) {
+  int64_t moved = 0;
+  const AxisSet summed = from.partial & ~to.partial;
+  const int64_t group = mesh.size(summed);
+  for (int r = 0; r < mesh.size(); ++r) {
+    int64_t needed = 1, present = 1;
+    for (int d = 0; d < shape.rank(); ++d) {
+      const Ranges own = held(from, d, shape[d], r), wanted = held(to, d, shape[d], r);
+      needed *= wanted.size();
+      present *= own.in_order_of(wanted).size();
+    }
+    moved += needed - present;
+    if (summed == 0) continue;
+    // A reduce_scatter takes the parts of others; what was to be whole is gathered again.
+    moved += present * (group - 1) / group;
+    if ((to.split_axes() & summed) != summed) moved += present * (group - 1) / group;
+  }
+  return moved;
+}
+
+}  // namespace tutti::shard

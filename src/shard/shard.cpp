@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard/shard.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/error.h"
+#include "ops/attention.h"
+#include "shard/strategy.h"
+
+namespace tutti::shard {
+namespace {
+
+struct Part {
+  std::string_view name;
+  int size;  // 0: all of cp
+};
+
+std::vector<Part> parts_of(std::string_view text) {
+  std::vector<Part> parts;
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t comma = std::min(rest.find(','), rest.size());
+    std::string_view word = rest.substr(0, comma);
+    int size = 0;
+    if (const size_t colon = word.find(':'); colon != std::string_view::npos) {
+      const std::string_view number = word.substr(colon + 1);
+      std::from_chars(number.data(), number.data() + number.size(), size);
+      require_argument(size > 0, "context ", text, ": ", word, "; NAME:RANKS is wanted");
+      word = word.substr(0, colon);
+    }
+    parts.push_back({word, size});
+    rest = rest.substr(std::min(comma + 1, rest.size()));
+  }
+  return parts;
+}
+
+Context context_of(std::string_view name, std::string_view text) {
+  if (name == "gather_kv") return Context::gather_kv;
+  if (name == "ulysses") return Context::ulysses;
+  require_argument(name == "ring", "context ", text, ": ", name,
+                   "; gather_kv, ulysses or ring is wanted");
+  return Context::ring;
+}
+
+AxisSet axes_named(const Mesh& mesh, std::string_view name) {
+  AxisSet axes = 0;
+  for (size_t a = 0; a < mesh.axes().size(); ++a) {
+    const std::string& own = mesh.axes()[a].name;
+    if (own == name || own.starts_with(std::string(name) + ".")) axes |= AxisSet{1} << a;
+  }
+  return axes;
+}
+
+bool has_causal(const Function& f) {
+  return std::any_of(f.nodes.begin(), f.nodes.end(), [](const Node& node) {
+    const auto* op = node.op.as<Attention>();
+    return op != nullptr && op->causal;
+  });
+}
+
+}  // namespace
+
+Ways ways_of(const Strategy& strategy) {
+  const std::vector<Part> parts = parts_of(strategy.context);
+  std::vector<Mesh::Axis> axes;
+  Ways ways;
+  for (const Mesh::Axis& axis : strategy.mesh.axes()) {
+    if (axis.name != "cp" || parts.size() < 2) {
+      axes.push_back(axis);
+      ways.context.push_back(axis.name == "cp" && !parts.empty()
+                                 ? context_of(parts[0].name, strategy.context)
+                                 : Context::gather_kv);
+      continue;
+    }
+    int product = 1;
+    for (const Part& part : parts) {
+      require_argument(part.size > 0, "context ", strategy.context, ": ", part.name,
+                       " has no number of ranks; NAME:RANKS is wanted of each");
+      product *= part.size;
+      axes.push_back({join("cp.", part.name), part.size});
+      ways.context.push_back(context_of(part.name, strategy.context));
+    }
+    require_argument(product == axis.size, "context ", strategy.context, " is of ", product,
+                     " ranks; cp has ", axis.size);
+  }
+  ways.mesh = Mesh(std::move(axes));
+  return ways;
+}
+
+Placements shard(const Function& f, const Ways& ways) {
+  Desires desires(f, ways.mesh);
+  const auto seeds = [&](std::string_view name) { return axes_named(ways.mesh, name); };
+  if (const AxisSet dp = seeds("dp")) seed_data_parallel(f, ways.mesh, dp, desires);
+  if (const AxisSet tp = seeds("tp")) seed_tensor_parallel(f, ways.mesh, tp, desires);
+  if (const AxisSet cp = seeds("cp")) {
+    bool balanced = has_causal(f);
+    for (size_t a = 0; a < ways.context.size(); ++a)
+      if ((cp >> a & 1) != 0 && ways.context[a] == Context::ulysses) balanced = false;
+    seed_context_parallel(f, ways.mesh, cp, balanced, desires);
+  }
+  return place_values(f, ways.mesh, desires, ways.context);
+}
+
+}  // namespace tutti::shard

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ir/graph.h"
+#include "shard/mesh.h"
+#include "shard/planner.h"
+
+namespace tutti::shard {
+
+/// How a network is spread over ranks.
+///
+/// The names of axes say what they split: tp heads and hidden dimensions, cp the sequence, dp the
+/// batch. Other axes are left to the network's own collectives.
+struct Strategy {
+  Mesh mesh;
+  /// How attention meets keys of other ranks along cp: "gather_kv", "ulysses", "ring", or two with
+  /// their sizes, "ulysses:2,ring:2".
+  std::string context = "ulysses";
+};
+
+/// A strategy whose axes are single ways: cp as "cp.ulysses" and "cp.ring" where it is two.
+struct Ways {
+  Mesh mesh;
+  std::vector<Context> context;  ///< by axis
+};
+
+/// Throws invalid_argument for words that are not known, and sizes that do not multiply to cp's.
+Ways ways_of(const Strategy& strategy);
+
+/// The placements of a function whose extents are all numbers.
+Placements shard(const Function& f, const Ways& ways);
+
+}  // namespace tutti::shard

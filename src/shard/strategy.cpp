@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard/strategy.h"
+
+#include <algorithm>
+#include <set>
+
+#include "ops/attention.h"
+#include "ops/concat.h"
+#include "ops/matmul.h"
+#include "ops/views.h"
+
+namespace tutti::shard {
+namespace {
+
+// Values that follow from weights and constants alone.
+std::vector<bool> weights_of(const Function& f) {
+  std::vector<bool> fixed(f.values.size());
+  for (size_t v = 0; v < f.values.size(); ++v) fixed[v] = f.values[v].resident != kNone;
+  for (const Node& node : f.nodes)
+    for (const ValueId id : node.outputs)
+      fixed[static_cast<size_t>(id)] =
+          std::all_of(node.inputs.begin(), node.inputs.end(),
+                      [&](ValueId in) { return fixed[static_cast<size_t>(in)]; });
+  return fixed;
+}
+
+bool multiplies_weight(const Node& node, const std::vector<bool>& weights) {
+  return node.op.as<Matmul>() && weights[static_cast<size_t>(node.inputs[1])] &&
+         !weights[static_cast<size_t>(node.inputs[0])];
+}
+
+int last(const Desires& desires, ValueId id) { return desires.shape(id).rank() - 1; }
+
+// Splits a dimension evenly; that of a concatenation part by part.
+void seed_parts(const Function& f, const Mesh& mesh, AxisSet axes, ValueId id, int dim,
+                Desires& desires) {
+  const Node* node = f.producer(id);
+  if (node != nullptr && node->op.as<Concat>() && node->op.as<Concat>()->axis == dim) {
+    for (const ValueId part : node->inputs) seed_parts(f, mesh, axes, part, dim, desires);
+    return;
+  }
+  desires.seed(id, dim, Table::block(mesh, axes, desires.shape(id)[dim]));
+}
+
+// Splits what a product with a weight sums over, where another such product makes it.
+void seed_pair(const Function& f, const Mesh& mesh, AxisSet axes, const Node& row,
+               const std::vector<bool>& weights, Desires& desires) {
+  const ValueId x = row.inputs[0];
+  const int k = last(desires, x);
+  if (desires.at(x, k)) return;
+  Desires trial(f, mesh);
+  seed_parts(f, mesh, axes, x, k, trial);
+  bool found = false;
+  for (const Node& column : f.nodes) {
+    if (&column == &row || !multiplies_weight(column, weights)) continue;
+    const ValueId y = column.outputs[0];
+    const auto& reached = trial.at(y, last(trial, y));
+    if (!reached) continue;
+    const auto& summed = desires.at(column.inputs[0], last(desires, column.inputs[0]));
+    if (summed && (summed->axes() & axes) != 0) return;
+    found = true;
+  }
+  if (found) seed_parts(f, mesh, axes, x, k, desires);
+}
+
+}  // namespace
+
+void seed_tensor_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Desires& desires) {
+  for (const Node& node : f.nodes) {
+    if (!node.op.as<Attention>()) continue;
+    const int64_t n = desires.shape(node.inputs[0])[1], m = desires.shape(node.inputs[1])[1];
+    const int64_t unit = m >= mesh.size(axes) ? n / m : 1;
+    desires.seed(node.inputs[0], 1, Table::block(mesh, axes, n, unit));
+  }
+  const std::vector<bool> weights = weights_of(f);
+  for (const Node& node : f.nodes)
+    if (multiplies_weight(node, weights)) seed_pair(f, mesh, axes, node, weights, desires);
+}
+
+void seed_context_parallel(const Function& f, const Mesh& mesh, AxisSet axes, bool zigzag,
+                           Desires& desires) {
+  const auto table = [&](int64_t extent) {
+    return zigzag ? Table::zigzag(mesh, axes, extent) : Table::block(mesh, axes, extent);
+  };
+  // Where queries and keys come from, whatever the tables.
+  Desires trial(f, mesh);
+  for (const Node& node : f.nodes)
+    if (node.op.as<Attention>())
+      for (size_t i = 0; i < 2; ++i)
+        trial.seed(node.inputs[i], 2, table(trial.shape(node.inputs[i])[2]));
+  struct Origin {
+    ValueId input;
+    int dim;
+    int64_t elements;
+  };
+  std::vector<Origin> origins;
+  for (const ValueId id : f.inputs)
+    for (int d = 0; d < trial.shape(id).rank(); ++d)
+      if (trial.at(id, d)) origins.push_back({id, d, elements(f.type(id).shape).value()});
+  std::stable_sort(origins.begin(), origins.end(),
+                   [](const Origin& a, const Origin& b) { return a.elements > b.elements; });
+  for (const Origin& origin : origins)
+    desires.seed(origin.input, origin.dim, table(desires.shape(origin.input)[origin.dim]));
+  // Queries that come from no input.
+  for (const Node& node : f.nodes)
+    if (node.op.as<Attention>())
+      desires.seed(node.inputs[0], 2, table(desires.shape(node.inputs[0])[2]));
+}
+
+void seed_data_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Desires& desires) {
+  std::vector<ValueId> inputs = f.inputs;
+  std::stable_sort(inputs.begin(), inputs.end(), [&](ValueId a, ValueId b) {
+    return elements(f.type(a).shape).value() > elements(f.type(b).shape).value();
+  });
+  for (const ValueId id : inputs) {
+    if (desires.shape(id).rank() == 0) continue;
+    const int64_t batch = desires.shape(id)[0];
+    Desires trial(f, mesh);
+    trial.seed(id, 0, Table::block(mesh, axes, batch));
+    const bool reaches_outputs =
+        std::all_of(f.outputs.begin(), f.outputs.end(), [&](const Output& output) {
+          return output.value == kNone || desires.shape(output.value).rank() == 0 ||
+                 trial.at(output.value, 0);
+        });
+    if (reaches_outputs) desires.seed(id, 0, Table::block(mesh, axes, batch));
+  }
+}
+
+}  // namespace tutti::shard
