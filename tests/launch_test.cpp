@@ -278,9 +278,10 @@ TEST(Launch, LeavesNothingWhenItIsKilled) {
 
 TEST(Launch, EndsRanksThatAreStopped) {
   const Folder folder;
-  const Ended ended = run_program(launch({"-n", "2"}, "[ $RANK = 1 ] && { " + folder.await("0") +
-                                                          "exit 5; }; echo process=$$; " +
-                                                          folder.ready() + "kill -STOP $$"));
+  const Ended ended =
+      run_program(launch({"-n", "2", "--grace", "1000"}, "[ $RANK = 1 ] && { " + folder.await("0") +
+                                                             "exit 5; }; echo process=$$; " +
+                                                             folder.ready() + "kill -STOP $$"));
   EXPECT_EQ(ended.code, 5);
   expect_gone(numbers_of("process", ended.out), 1);
 }
