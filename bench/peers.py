@@ -96,7 +96,7 @@ def time_tutti(d, n, threads):
         np.savez(f"{d}/{n}.out.npz", **{"out.0": np.load(expected)}); expected = f"{d}/{n}.out.npz"
     def go(count):
         t = time.perf_counter()
-        r = subprocess.run([TUTTI, "run", f"{d}/{n}.pt2", "--input", f"{d}/{n}.inputs.npz", "--expect", expected, "--threads", str(threads), "--repeat", str(count)], capture_output=True, text=True)
+        r = subprocess.run([TUTTI, "run", f"{d}/{n}.pt2", "--input", f"{d}/{n}.inputs.npz", "--expect", expected, "--num-threads", str(threads), "--repeat", str(count)], capture_output=True, text=True)
         m = re.search(r"(\d+) runs: min ([\d.]+) ms, median ([\d.]+) ms", r.stdout)
         if r.returncode or not m: raise SystemExit(f"{n}: {r.stdout[-300:]} {r.stderr[-300:]}")
         return float(m[2]), float(m[3]), r.stdout, time.perf_counter() - t

@@ -49,7 +49,7 @@ expect(2 "input input_ids is not known" run ${MODELS}/flux.pt2 --input
 expect(0 "steps.*built in" build ${MODELS}/flux.pt2 -o flux.tutti)
 expect(0 "out.0 .* ok" run flux.tutti --input ${MODELS}/flux.inputs.safetensors ${expected})
 expect(0 "out.0 .* ok" run flux.tutti --input ${MODELS}/flux.inputs.safetensors ${expected}
-  --hold guidance --hold timestep --threads 1)
+  --hold guidance --hold timestep --num-threads 1)
 expect(0 "out.0 .* ok" run ${flux} ${expected} --no-fuse --matmul plain)
 expect(0 "3 runs: min .* median .* max" run ${flux} --repeat 3 --output out.npz)
 expect(0 "out.0 .* ok" run ${flux} --expect out.npz --tolerance 0)
@@ -74,6 +74,32 @@ expect(2 "weights are missing.*nearest: " build ${tiny}/graphs/vae_decoder.pt2 -
   ${tiny}/model/transformer --dtype f32)
 expect(0 "[1-9][0-9]* converted, [1-9][0-9]* unused" build ${tiny}/graphs/vae_decoder.pt2 --weights ${tiny}/model/vae --dtype f32 -o
   vae.tutti)
+
+# Ranks as processes, as threads, and of a launcher's job.
+set(tp ${MODELS}/tp)
+set(block "${tp}/tp_block.rank{rank}of2.pt2" --input ${tp}/tp_block.inputs.safetensors)
+set(same --expect ${tp}/tp_block.outputs.safetensors)
+# An all_reduce of 6144 bytes, a reduce_scatter and an all_gather of as many.
+set(passes "out .* ok\nrank  bytes sent\n   0       12288\n   1       12288\n$")
+expect(0 "^output .*${passes}" run ${block} -n 2 --group 0=0,1 ${same})
+expect(0 "^output .*${passes}" run ${block} -n 2 --threads --num-threads 1 ${same})
+expect(0 "^.0. output .* ok\n" launch -n 2 ${TUTTI} run ${block} ${same})
+expect(0 "bytes sent" run ${block} -n 2 --output whole.npz --deadline 20 --transport shm)
+expect(0 "bytes sent.*2 runs" run ${block} -n 2 --output "part{rank}.npz" --repeat 2)
+foreach(file whole part0 part1)
+  expect(0 "ok" run ${block} -n 2 --expect ${file}.npz --tolerance 0)
+endforeach()
+file(REMOVE ${WORK}/part1.npz)
+expect(2 "part1.npz.* rank [01] failed first: exit code 2" run ${block} -n 2 --expect
+  "part{rank}.npz")
+expect(2 "^tutti: part1.npz[^\n]*\n$" run ${block} -n 2 --threads --expect "part{rank}.npz")
+expect(1 "too far off" run ${block} -n 2 ${same} --tolerance 1e-12)
+expect(2 "-n N is wanted" run ${block} --threads)
+expect(2 "group 0=x is not understood" run ${block} -n 2 --threads --group 0=x)
+expect(2 "transport 'pigeon'" run ${block} -n 2 --transport pigeon)
+set(ENV{WORLD_SIZE} 2)
+expect(2 "^tutti: environment: RANK is missing beside WORLD_SIZE" run ${block})
+unset(ENV{WORLD_SIZE})
 
 # What files hold.
 expect(0 "hidden_states .*bound .*steps in each run" inspect ${MODELS}/flux.pt2)

@@ -2,6 +2,8 @@
 // Ranks as processes: the command `tutti launch`, and jobs of other launchers.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -336,6 +338,54 @@ TEST(JoinJob, OfTwoJobsAtOnceStaysApart) {
   TestProgram first(words), second(words);
   expect_all_reduced(first.finish(), 3);
   expect_all_reduced(second.finish(), 3);
+}
+
+int free_port() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  socklen_t bytes = sizeof address;
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(bind(fd, any, bytes) | getsockname(fd, any, &bytes), 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+TEST(JoinJob, WorksUnderTheLaunchersOfSeveralHosts) {
+  const Folder folder;
+  const std::string secret = folder.path + "/secret";
+  std::ofstream(secret) << "0123456789abcdef\n";
+  fs::permissions(secret, fs::perms::owner_read | fs::perms::owner_write);
+  for (const std::string transport : {"auto", "gloo"}) {
+    const auto host = [&, port = std::to_string(free_port())](const std::string& number) {
+      return Words{"env",
+                   "TUTTI_SECRET_FILE=" + secret,
+                   kTutti,
+                   "launch",
+                   "-n",
+                   "2",
+                   "--nnodes=2",
+                   "--node-rank",
+                   number,
+                   "--rdzv-endpoint",
+                   "localhost:" + port,
+                   kAllReduce,
+                   transport};
+    };
+    TestProgram first(host("0")), second(host("1"));
+    Ended ended = first.finish();
+    if (ended.err.find("libgloo-dev") != std::string::npos) GTEST_SKIP() << ended.err;
+    ended.out += second.finish().out;
+    ended.err += second.finish().err;
+    ended.code |= second.finish().code;
+    expect_all_reduced(ended, 4);
+  }
+}
+
+TEST(JoinJob, WorksByTcpWithinAHost) {
+  const Ended ended = run_program({kTutti, "launch", "-n", "3", kAllReduce, "gloo"});
+  if (ended.err.find("libgloo-dev") != std::string::npos) GTEST_SKIP() << ended.err;
+  expect_all_reduced(ended, 3);
 }
 
 TEST(JoinJob, WorksUnderOpenMpi) {

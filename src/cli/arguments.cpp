@@ -63,6 +63,18 @@ std::vector<std::string> Arguments::values(const std::string& name) const {
   return found == values_.end() ? std::vector<std::string>{} : found->second;
 }
 
+std::vector<std::string> Arguments::without(const std::string& name) const {
+  std::vector<std::string> line;
+  for (const auto& [option, values] : values_) {
+    if (option == name) continue;
+    if (values.empty()) line.push_back(option);
+    for (const std::string& value : values) line.insert(line.end(), {option, value});
+  }
+  line.push_back("--");
+  line.insert(line.end(), words_.begin(), words_.end());
+  return line;
+}
+
 int Arguments::number(const std::string& name, int otherwise, int least) const {
   if (!has(name)) return otherwise;
   const std::string text = value(name);

@@ -40,6 +40,8 @@ class Arguments {
   int number(const std::string& name, int otherwise, int least) const;
   /// A number of seconds, more than 0.
   double seconds(const std::string& name, double otherwise) const;
+  /// A line that gives the same without this option.
+  std::vector<std::string> without(const std::string& name) const;
   /// What is no option.
   const std::vector<std::string>& words() const { return words_; }
 

@@ -25,7 +25,7 @@ int build(const Arguments& arguments) {
   options.weights_later = arguments.has("--weights-later");
   options.shapes = parse_shapes(arguments.values("--shape"));
   options.held = arguments.values("--hold");
-  options.threads = arguments.number("--threads", 0, 0);
+  options.threads = arguments.number("--num-threads", 0, 0);
   options.fuse = !arguments.has("--no-fuse");
   options.matmul = arguments.value("--matmul");
   ProgressBar bar;
@@ -67,7 +67,7 @@ Command build_command() {
         "an input that rarely changes: what depends on it alone is computed\n"
         "when it does",
         true},
-       {"--threads", "N", "threads that plans are tuned for; all usable cores when not given"},
+       {"--num-threads", "N", "threads that plans are tuned for; all usable cores when not given"},
        {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
        {"--no-fuse", "", "every operator is a step of its own"}},
       build};

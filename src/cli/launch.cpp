@@ -8,7 +8,6 @@ namespace tutti::cli {
 namespace {
 
 constexpr int kMostPort = 65535;
-constexpr int kMostRanks = 1024;
 
 void read_endpoint(const Arguments& arguments, Placement& placement) {
   const std::string text = arguments.value("--rdzv-endpoint");

@@ -274,7 +274,8 @@ class ProcessGroup {
   void tell_report() {
     if (report_.empty()) return;
     std::string text = options_.title + ": " + report_;
-    if (culprit_ != nullptr && !culprit_->tail.lines().empty()) {
+    const bool quote = culprit_ != nullptr && (options_.show_all || culprit_ != &ranks_.front());
+    if (quote && !culprit_->tail.lines().empty()) {
       text += "; its last lines:";
       for (const std::string& line : culprit_->tail.lines()) text += "\n  | " + line;
     }

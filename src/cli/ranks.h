@@ -8,6 +8,9 @@
 
 namespace tutti::cli {
 
+/// Ranks of a job on one host: more is a mistake.
+inline constexpr int kMostRanks = 1024;
+
 /// Where ranks of a job are.
 struct Placement {
   int ranks_per_host = 1;

@@ -1,123 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
+#include <mutex>
 
 #include "cli/arguments.h"
-#include "cli/compare.h"
-#include "cli/inputs.h"
-#include "cli/terminal.h"
+#include "cli/ranks.h"
+#include "cli/run_rank.h"
 
 namespace tutti::cli {
 namespace {
 
-Engine open(const Arguments& arguments) {
-  const std::string& path = arguments.words()[0];
-  ProgressBar bar;
-  if (!is_model(path)) {
-    LoadOptions options;
-    options.weights = arguments.value("--weights");
-    if (arguments.has("--hold")) options.held = arguments.values("--hold");
-    options.progress = bar.callback();
-    return Engine::load(path, options);
-  }
-  BuildOptions options;
-  options.weights = arguments.value("--weights");
-  options.weights_dtype = parse_weights_dtype(arguments.value("--dtype"));
-  options.held = arguments.values("--hold");
-  options.threads = arguments.number("--threads", 0, 0);
-  options.fuse = !arguments.has("--no-fuse");
-  options.matmul = arguments.value("--matmul");
-  options.progress = bar.callback();
-  return Engine::build(path, options);
+JoinOptions join_options(const Arguments& arguments) {
+  JoinOptions options;
+  options.transport = arguments.value("--transport", options.transport);
+  options.deadline_s = arguments.seconds("--deadline", options.deadline_s);
+  options.join_deadline_s = std::max(options.join_deadline_s, options.deadline_s);
+  return options;
 }
 
-double tolerance(const Arguments& arguments) {
-  const std::string text = arguments.value("--tolerance", "5e-5");
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(value >= 0))
-    throw UsageError("option --tolerance is " + text + "; a number of 0 or more is wanted");
-  return value;
+// So many computing threads for each of the ranks that share this host's cores; 0: all cores.
+int threads_for(const Arguments& arguments, int ranks) {
+  return arguments.number("--num-threads", ranks > 1 ? cores_per_rank(ranks) : 0, 0);
 }
 
-void repeat(Session& session, const TensorMap& inputs, int count) {
-  std::vector<double> times;
-  for (int i = 0; i < count; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    session.run(inputs);
-    const std::chrono::duration<double, std::milli> passed =
-        std::chrono::steady_clock::now() - start;
-    times.push_back(passed.count());
-  }
-  std::sort(times.begin(), times.end());
-  std::printf("%d runs: min %.3f ms, median %.3f ms, max %.3f ms\n", count, times.front(),
-              times[times.size() / 2], times.back());
+// This command once more for each rank, which then finds its job in the environment.
+int run_processes(const Arguments& arguments, int count) {
+  Placement placement;
+  placement.ranks_per_host = count;
+  std::vector<std::string> words = {"/proc/self/exe", "run"};
+  for (const std::string& word : arguments.without("-n")) words.push_back(word);
+  GroupOptions options;
+  options.title = "tutti run";
+  options.show_all = false;
+  return run_process_group(rank_programs(placement, words, {}), options);
 }
 
-void profile(Session& session, const TensorMap& inputs, const std::string& path) {
-  Profile measured = session.profile(inputs);
-  std::ofstream file(path);
-  file << chrome_trace(measured);
-  file.close();
-  if (!file) throw UsageError(path + ": cannot be written");
-  double total = 0;
-  for (const StepTime& step : measured.steps) total += step.duration_ms;
-  std::stable_sort(
-      measured.steps.begin(), measured.steps.end(),
-      [](const StepTime& a, const StepTime& b) { return a.duration_ms > b.duration_ms; });
-  std::vector<std::vector<std::string>> rows = {{"ms", "share", "step", "by", "types", "scope"}};
-  for (size_t i = 0; i < std::min<size_t>(10, measured.steps.size()); ++i) {
-    const StepTime& step = measured.steps[i];
-    const bool fits = step.types.size() <= 60;
-    rows.push_back({number_text(step.duration_ms),
-                    number_text(100 * step.duration_ms / std::max(total, 1e-9)) + "%",
-                    step.operation, step.implementation,
-                    fits ? step.types : step.types.substr(0, 57) + "...", step.scope});
-  }
-  std::printf("%zu steps, %.3f ms; the costliest:\n%strace: %s\n", measured.steps.size(), total,
-              table(rows).c_str(), path.c_str());
+int run_threads(const Arguments& arguments, int count) {
+  std::mutex mutex;
+  int code = 0;
+  run_ranks(
+      count,
+      [&](Communicator& ranks) {
+        const int found = run_rank(arguments, ranks, threads_for(arguments, count));
+        const std::lock_guard lock(mutex);
+        code = std::max(code, found);
+      },
+      join_options(arguments));
+  return code;
 }
 
-void print_outputs(const TensorMap& outputs) {
-  std::vector<std::vector<std::string>> rows = {{"output", "type"}};
-  for (const auto& [name, tensor] : outputs)
-    rows.push_back({name, describe(tensor.dtype, tensor.shape)});
-  std::fputs(table(rows).c_str(), stdout);
+// A rank of the job that started this process: mostly of one rank.
+int run_as_rank(const Arguments& arguments) {
+  Communicator ranks = join_job(join_options(arguments));
+  const std::string local_size = variable("LOCAL_WORLD_SIZE");
+  const int sharing = ranks.size() == 1 ? 1 : std::max(std::atoi(local_size.c_str()), 1);
+  return run_rank(arguments, ranks, threads_for(arguments, sharing));
 }
 
 int run(const Arguments& arguments) {
   if (arguments.words().size() != 1) throw UsageError("run: one MODEL or ENGINE is wanted");
-  const double allowed = tolerance(arguments);
-  const int count = arguments.number("--repeat", 0, 1);
-  const std::vector<InputShapes> shapes = parse_shapes(arguments.values("--shape"));
-  if (shapes.size() > 1) throw UsageError("option --shape gives an input two shapes");
-  Engine engine = open(arguments);
-  TensorMap inputs = read_inputs(arguments.values("--input"), engine.inputs());
-  require_known_inputs(engine, inputs);
-  const bool random = arguments.has("--random-inputs");
-  if (!random) require_all_inputs(engine, inputs);
-  const PlanInfo plan =
-      plan_for(engine, shapes_of(inputs, shapes.empty() ? InputShapes{} : shapes[0]));
-  if (random) add_random_inputs(engine, plan, inputs);
-
-  Session session = engine.session(arguments.number("--threads", 0, 0));
-  const TensorMap outputs = session.run(inputs);
-  int code = 0;
-  if (arguments.has("--expect")) {
-    const Comparison comparison =
-        compare(outputs, load_tensors(arguments.value("--expect")), allowed);
-    std::fputs(comparison.table.c_str(), stdout);
-    if (!comparison.passed) code = 1;
-  } else {
-    print_outputs(outputs);
-  }
-  if (arguments.has("--output")) save_tensors(arguments.value("--output"), outputs);
-  if (count > 0) repeat(session, inputs, count);
-  if (arguments.has("--profile")) profile(session, inputs, arguments.value("--profile"));
-  return code;
+  const int count = arguments.number("-n", 0, 1);
+  if (arguments.has("--threads") && count == 0)
+    throw UsageError(
+        "option --threads makes ranks threads: -n N is wanted too; for computing "
+        "threads there is --num-threads");
+  if (count > kMostRanks)
+    throw UsageError("option -n is " + std::to_string(count) + "; at most " +
+                     std::to_string(kMostRanks) + " ranks are possible");
+  if (arguments.has("--threads")) return run_threads(arguments, count);
+  return count > 0 ? run_processes(arguments, count) : run_as_rank(arguments);
 }
 
 }  // namespace
@@ -128,6 +79,9 @@ Command run_command() {
       "run MODEL_OR_ENGINE [--input FILE | --input NAME=FILE]... [options]",
       "Runs a network once and shows, stores or compares its outputs.",
       "Files are .npy, .npz or .safetensors; a .pt2 model is built in memory first.\n"
+      "With -n, or under a launcher, all ranks run it together: {rank} in the path of a model,\n"
+      "input, output or other file stands for the number of each; what is not named by rank is\n"
+      "written by rank 0. See docs/launching.md.\n"
       "Exit code: 0, or 1 when --expect finds a difference, or 2 for an error.",
       {{"--input", "FILE", "inputs by the names in FILE; NAME=FILE for a file of one tensor", true},
        {"--random-inputs", "", "random numbers for inputs that are not given"},
@@ -139,7 +93,14 @@ Command run_command() {
         "5e-5 when not given; integers must be equal"},
        {"--repeat", "N", "runs N times more and prints the times"},
        {"--profile", "FILE", "measures each step: a Chrome trace in FILE, the ten costliest here"},
-       {"--threads", "N", "threads; all cores this process may use when not given"},
+       {"--num-threads", "N",
+        "computing threads of each rank; when not given, all cores this process may use,\n"
+        "shared out between the ranks of this host"},
+       {"-n", "N", "so many ranks, as processes of this host"},
+       {"--threads", "", "with -n: ranks are threads of this process"},
+       {"--group", "NAME=0,1", "the ranks of a group that the model names", true},
+       {"--transport", "NAME", "between ranks: auto, shm or gloo"},
+       {"--deadline", "SECONDS", "how long ranks wait for each other; 30 when not given"},
        {"--hold", "NAME", "computes once what depends on this input alone", true},
        {"--weights", "PATH", "weights by name: .safetensors, .npz, an index or a folder"},
        {"--dtype", "TYPE", "keep, f32 or bf16: what floating-point weights are converted to"},

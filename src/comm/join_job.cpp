@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <atomic>
 
+#include "comm/gloo/join.h"
 #include "comm/job/environment.h"
 #include "comm/job/job_store.h"
 #include "comm/job/join.h"
@@ -22,18 +23,34 @@ std::string name_of(const JobEnvironment& job, int occasion) {
   return occasion == 0 ? name : join(name, " #", occasion);
 }
 
-Communicator join_by_store(const JobEnvironment& job, const JoinOptions& options,
-                           const std::string& name, const GroupOptions& group) {
+// Who keeps the store stays until nobody needs it. How the join ended stands before: errors here
+// change nothing.
+void leave(const JobStore& meeting, const std::string& name, const JobEnvironment& job,
+           double patience_s) {
+  try {
+    say_farewell(*meeting.store, name, job.rank);
+  } catch (const Error&) {
+  }
+  if (meeting.server) await_farewells(*meeting.store, name, job.size, Deadline(patience_s));
+}
+
+Communicator join_by_store(const JobEnvironment& job, const std::string& name,
+                           const GroupOptions& options, bool hierarchical) {
+  constexpr double kFarewell_s = 2;  // for others to hear of a failure
   const Deadline deadline(options.join_deadline_s);
-  JobStore meeting = open_job_store(job, name, deadline);
-  Store& store = *meeting.store;
+  const JobStore meeting = open_job_store(job, name, deadline);
   const Member self{host_identity(), meeting.own_address, meeting.store_address};
-  const std::vector<Member> members = call_roll(store, name, job.rank, job.size, self, deadline);
-  const std::string address = address_of(members, job.rank);
-  (void)group;
-  (void)address;
-  fail(Errc::unsupported,
-       "transport gloo: this build has none; install libgloo-dev and build again");
+  const std::vector<Member> members =
+      call_roll(*meeting.store, name, job.rank, job.size, self, deadline);
+  try {
+    Communicator group = join_over_tcp(*meeting.store, name, job.rank, job.size, self.host,
+                                       address_of(members, job.rank), options, hierarchical);
+    leave(meeting, name, job, options.join_deadline_s);
+    return group;
+  } catch (...) {
+    leave(meeting, name, job, kFarewell_s);
+    throw;
+  }
 }
 
 }  // namespace
@@ -51,7 +68,7 @@ Communicator join_as(const JobEnvironment& job, const JoinOptions& options, int 
   require_argument(transport != "shm", "join_job: transport shm is for ranks of one host; ",
                    job.launcher, " starts ", job.local_size, " of ", job.size,
                    " ranks on this one: gloo or auto is wanted");
-  return join_by_store(job, options, name, group);
+  return join_by_store(job, name, group, transport == "auto");
 }
 
 }  // namespace comm

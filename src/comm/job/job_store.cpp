@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "comm/job/job_store.h"
 
+#include <cmath>
+
 #include "comm/job/variables.h"
 #include "comm/record.h"
 #include "comm/store/sha256.h"
@@ -34,7 +36,8 @@ std::string wanted_secret(const JobEnvironment& job) {
 
 void connect(JobStore& job_store, const Endpoint& endpoint, const std::string& secret,
              const Deadline& deadline) {
-  job_store.store = connect_store(endpoint, secret, deadline.left_s());
+  const double left_s = std::ceil(10 * deadline.left_s()) / 10;  // as texts show it
+  job_store.store = connect_store(endpoint, secret, left_s);
   const Fd way = connect_to(endpoint, deadline);
   job_store.own_address = own_address(way);
   job_store.store_address = peer_address(way);

@@ -42,6 +42,7 @@ void read_ranks(const Variables& variables, const RankNames& names, JobEnvironme
   constexpr int kMostNumber = 1 << 24;  // more is a mistake
   const std::string beside =
       variables.first_of({names.rank.c_str(), names.size.c_str(), names.local_rank.c_str()});
+  variables.wanted(names.rank, beside);
   job.size = variables.number(names.size, beside, 1, kMostNumber);
   job.local_size =
       local_size ? *local_size : variables.number(names.local_size, beside, 1, kMostNumber);
