@@ -31,18 +31,17 @@ Mesh::Mesh(std::vector<Axis> axes) : axes_(std::move(axes)) {
 
 Mesh Mesh::parse(std::string_view text) {
   std::vector<Axis> axes;
-  for (std::string_view rest = text; !rest.empty();) {
-    const size_t comma = std::min(rest.find(','), rest.size());
-    const std::string_view part = rest.substr(0, comma);
+  for (size_t begin = 0, end = 0; end < text.size(); begin = end + 1) {
+    end = std::min(text.find(',', begin), text.size());
+    const std::string_view part = text.substr(begin, end - begin);
     const size_t equals = part.find('=');
     int size = 0;
-    const char* end = part.data() + part.size();
+    const char* last = part.data() + part.size();
     const bool number =
         equals != std::string_view::npos &&
-        std::from_chars(part.data() + equals + 1, end, size) == std::from_chars_result{end, {}};
+        std::from_chars(part.data() + equals + 1, last, size) == std::from_chars_result{last, {}};
     require_argument(number, "mesh ", text, ": ", part, "; NAME=RANKS is wanted, as in tp=2,cp=4");
     axes.push_back({std::string(part.substr(0, equals)), size});
-    rest = rest.substr(std::min(comma + 1, rest.size()));
   }
   return Mesh(std::move(axes));
 }
