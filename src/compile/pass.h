@@ -36,6 +36,7 @@ bool share_equal(Compilation& c);     // equal nodes on equal operands become on
 bool recognize_activations(Compilation& c);  // gelu and silu that are written out
 bool sink_reshapes(Compilation& c);      // elementwise functions come before reshapes of products
 bool shard_function(Compilation& c);     // one rank's part of the work, and collectives
+bool merge_collectives(Compilation& c);  // those that are ready together become one
 bool share_heads(Compilation& c);        // attention reads repeated heads of k, v where they are
 bool merge_matmuls(Compilation& c);      // products of one input become one
 bool fuse_convs(Compilation& c);         // convolutions ready to take up what follows them

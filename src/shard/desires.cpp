@@ -23,20 +23,29 @@ bool reads(const Node& node, ValueId value) {
 
 }  // namespace
 
-Desires::Desires(const Function& f, const Mesh& mesh)
-    : f_(f), mesh_(mesh), users_(f.values.size()) {
+Desires::Desires(const Function& f, const Mesh& mesh) : f_(f), mesh_(mesh) {
+  auto facts = std::make_shared<Facts>();
+  facts->users.resize(f.values.size());
   for (const Value& value : f.values) {
-    shapes_.push_back(constant_dims(value.type.shape));
+    facts->shapes.push_back(constant_dims(value.type.shape));
     tables_.emplace_back(value.type.shape.size());
   }
   for (size_t n = 0; n < f.nodes.size(); ++n) {
     const Node& node = f.nodes[n];
-    factors_.push_back(
+    facts->factors.push_back(
         shard::factors(node.op, types_of(f, node.inputs), types_of(f, node.outputs)));
-    for (const ValueId id : node.inputs)
-      if (users_[static_cast<size_t>(id)].empty() || users_[static_cast<size_t>(id)].back() != n)
-        users_[static_cast<size_t>(id)].push_back(n);
+    for (const ValueId id : node.inputs) {
+      std::vector<size_t>& users = facts->users[static_cast<size_t>(id)];
+      if (users.empty() || users.back() != n) users.push_back(n);
+    }
   }
+  facts_ = std::move(facts);
+}
+
+Desires Desires::none() const {
+  Desires result = *this;
+  for (auto& tables : result.tables_) std::fill(tables.begin(), tables.end(), std::nullopt);
+  return result;
 }
 
 bool Desires::set(ValueId value, int dim, const Table& table) {
@@ -66,7 +75,7 @@ void Desires::spread(Spot spot) {
   if (producer != kNone) nodes.push_back(static_cast<size_t>(producer));
   for (const size_t n : nodes) {
     const Node& node = f_.nodes[n];
-    if (factors_[n]) through_factors(node, *factors_[n], spot, table);
+    if (factors(n)) through_factors(node, *factors(n), spot, table);
     if (node.op.as<Attention>()) through_heads(node, spot, table);
     if (node.op.as<Reshape>()) through_reshape(node, spot, table);
     if (node.op.as<Slice>()) through_slice(node, spot, table);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 
 #include "ir/graph.h"
 #include "shard/factors.h"
@@ -14,23 +15,31 @@ namespace tutti::shard {
 class Desires {
  public:
   Desires(const Function& f, const Mesh& mesh);
+  /// None yet, for the same function.
+  Desires none() const;
 
   /// Places a table and spreads it. False where another one is.
   bool seed(ValueId value, int dim, const Table& table);
   const std::optional<Table>& at(ValueId value, int dim) const {
     return tables_[static_cast<size_t>(value)][static_cast<size_t>(dim)];
   }
-  const std::optional<Factors>& factors(size_t node) const { return factors_[node]; }
-  const Dims& shape(ValueId value) const { return shapes_[static_cast<size_t>(value)]; }
+  const std::optional<Factors>& factors(size_t node) const { return facts_->factors[node]; }
+  const Dims& shape(ValueId value) const { return facts_->shapes[static_cast<size_t>(value)]; }
   /// Nodes that read a value.
   const std::vector<size_t>& users(ValueId value) const {
-    return users_[static_cast<size_t>(value)];
+    return facts_->users[static_cast<size_t>(value)];
   }
 
  private:
   struct Spot {
     ValueId value;
     int dim;
+  };
+  // Of the function, whatever is desired.
+  struct Facts {
+    std::vector<Dims> shapes;                     // by value
+    std::vector<std::vector<size_t>> users;       // by value
+    std::vector<std::optional<Factors>> factors;  // by node
   };
 
   bool set(ValueId value, int dim, const Table& table);
@@ -44,9 +53,7 @@ class Desires {
   const Function& f_;
   const Mesh& mesh_;
   std::vector<std::vector<std::optional<Table>>> tables_;  // by value and dimension
-  std::vector<Dims> shapes_;                               // by value
-  std::vector<std::vector<size_t>> users_;                 // by value
-  std::vector<std::optional<Factors>> factors_;            // by node
+  std::shared_ptr<const Facts> facts_;
   std::deque<Spot> queue_;
 };
 

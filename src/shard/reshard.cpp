@@ -18,6 +18,27 @@ bool holds_all(const Placement& from, const Placement& to, int dim, int64_t exte
   return true;
 }
 
+// Axes along which a dimension is split after, and was not before.
+AxisSet added_axes(const Placement& from, const Placement& to, int dim) {
+  const auto& before = from.dims[static_cast<size_t>(dim)];
+  const auto& after = to.dims[static_cast<size_t>(dim)];
+  return (after ? after->axes() : 0) & ~(before ? before->axes() : 0);
+}
+
+// The fewest axes whose groups hold together what each of their ranks needs.
+AxisSet source_axes(const Placement& from, const Placement& to, int dim, int64_t extent,
+                    const Mesh& mesh) {
+  const AxisSet all = from.dims[static_cast<size_t>(dim)]->axes();
+  const auto& after = to.dims[static_cast<size_t>(dim)];
+  const AxisSet fewer = all & ~(after ? after->axes() : 0);
+  for (int r = 0; r < mesh.size(); ++r) {
+    Ranges together;
+    for (const int member : mesh.group(r, fewer)) together.add(held(from, dim, extent, member));
+    if (!together.positions_of(held(to, dim, extent, r))) return all;
+  }
+  return fewer;
+}
+
 // What `rank` gets from each member: what it holds itself, then of others in their order.
 std::vector<Ranges> sources(const Placement& from, const Placement& to, int dim, int64_t extent,
                             int rank, const std::vector<int>& members) {
@@ -129,53 +150,65 @@ std::optional<ValueId> Resharder::gather_evenly(ValueId x, const Dims& shape, co
                                                 const Placement& to, int dim,
                                                 const std::vector<int>& sliced,
                                                 const std::string& scope) {
-  const AxisSet axes = from.dims[static_cast<size_t>(dim)]->axes();
-  const int size = mesh_.size(axes);
   const int64_t extent = shape[dim];
-  if (sliced.size() > 1) return std::nullopt;
+  const AxisSet axes = source_axes(from, to, dim, extent, mesh_);
+  const int size = mesh_.size(axes);
   const int cut = sliced.empty() ? -1 : sliced[0];
-  // All ranks of the mesh decide alike: what holds for one group must hold for all.
-  for (int r = 0; r < mesh_.size(); ++r) {
-    if (held(from, dim, extent, r).size() * size != extent) return std::nullopt;
-    if (held(to, dim, extent, r).size() != extent) return std::nullopt;
-    if (cut >= 0 &&
-        (to.dims[static_cast<size_t>(cut)]->axes() != axes ||
-         held(to, cut, shape[cut], r).size() * size != held(from, cut, shape[cut], r).size()))
-      return std::nullopt;
-  }
-  Ranges arrival, order;
-  const Ranges own = cut >= 0 ? held(from, cut, shape[cut], rank_) : Ranges{};
-  for (const int member : mesh_.group(rank_, axes)) {
-    arrival.add(held(from, dim, extent, member));
-    if (cut < 0) continue;
-    const auto positions = own.positions_of(held(to, cut, shape[cut], member));
+  if (sliced.size() > 1 || (cut >= 0 && added_axes(from, to, cut) != axes)) return std::nullopt;
+  // The order in which a rank cuts its part, and in which it reads what arrives.
+  struct Orders {
+    Ranges cuts, arrival;
+  };
+  const auto orders_of = [&](int r) -> std::optional<Orders> {
+    const Ranges own = held(from, dim, extent, r), wanted = held(to, dim, extent, r);
+    if (own.size() * size != wanted.size()) return std::nullopt;
+    Orders orders;
+    Ranges arrival;
+    for (const int member : mesh_.group(r, axes)) {
+      const Ranges part = held(from, dim, extent, member);
+      if (part.size() != own.size()) return std::nullopt;
+      arrival.add(part);
+      if (cut < 0) continue;
+      const Ranges block = held(to, cut, shape[cut], member),
+                   before = held(from, cut, shape[cut], r);
+      const auto positions = before.positions_of(block);
+      if (!positions || block.size() * size != before.size()) return std::nullopt;
+      orders.cuts.add(*positions);
+    }
+    const auto positions = arrival.positions_of(wanted);
     if (!positions) return std::nullopt;
-    order.add(*positions);
-  }
+    orders.arrival = *positions;
+    return orders;
+  };
+  // All ranks of the mesh decide alike: what holds for one must hold for all.
+  for (int r = 0; r < mesh_.size(); ++r)
+    if (!orders_of(r)) return std::nullopt;
+  const Orders orders = *orders_of(rank_);
+  const auto over = [&](auto op) {
+    op.ranks = mesh_.groups(axes);
+    op.size = size;
+    return op;
+  };
   if (cut >= 0) {
     AllToAll op;
-    op.ranks = mesh_.groups(axes);
-    op.size = size;
     op.split_axis = cut;
     op.concat_axis = dim;
-    x = add(op, {take(x, cut, order, scope)}, scope);
+    x = add(over(op), {take(x, cut, orders.cuts, scope)}, scope);
   } else {
     AllGather op;
-    op.ranks = mesh_.groups(axes);
-    op.size = size;
     op.axis = dim;
-    x = add(op, {x}, scope);
+    x = add(over(op), {x}, scope);
   }
-  return take(x, dim, *arrival.positions_of(held(to, dim, extent, rank_)), scope);
+  return take(x, dim, orders.arrival, scope);
 }
 
 // Parts of any size: each rank packs what every other needs of it, and puts together what comes.
 ValueId Resharder::exchange(ValueId x, const Dims& shape, const Placement& from,
                             const Placement& to, int dim, const std::vector<int>& sliced,
                             const std::string& scope) {
-  const AxisSet axes = from.dims[static_cast<size_t>(dim)]->axes();
-  const std::vector<int> members = mesh_.group(rank_, axes);
   const int64_t extent = shape[dim];
+  const AxisSet axes = source_axes(from, to, dim, extent, mesh_);
+  const std::vector<int> members = mesh_.group(rank_, axes);
   AllToAllV op;
   op.ranks = mesh_.groups(axes);
   op.size = static_cast<int64_t>(members.size());

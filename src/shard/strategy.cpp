@@ -48,7 +48,7 @@ void seed_pair(const Function& f, const Mesh& mesh, AxisSet axes, const Node& ro
   const ValueId x = row.inputs[0];
   const int k = last(desires, x);
   if (desires.at(x, k)) return;
-  Desires trial(f, mesh);
+  Desires trial = desires.none();
   seed_parts(f, mesh, axes, x, k, trial);
   bool found = false;
   for (const Node& column : f.nodes) {
@@ -83,7 +83,7 @@ void seed_context_parallel(const Function& f, const Mesh& mesh, AxisSet axes, bo
     return zigzag ? Table::zigzag(mesh, axes, extent) : Table::block(mesh, axes, extent);
   };
   // Where queries and keys come from, whatever the tables.
-  Desires trial(f, mesh);
+  Desires trial = desires.none();
   for (const Node& node : f.nodes)
     if (node.op.as<Attention>())
       for (size_t i = 0; i < 2; ++i)
@@ -115,7 +115,7 @@ void seed_data_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Desir
   for (const ValueId id : inputs) {
     if (desires.shape(id).rank() == 0) continue;
     const int64_t batch = desires.shape(id)[0];
-    Desires trial(f, mesh);
+    Desires trial = desires.none();
     trial.seed(id, 0, Table::block(mesh, axes, batch));
     const bool reaches_outputs =
         std::all_of(f.outputs.begin(), f.outputs.end(), [&](const Output& output) {
