@@ -4,45 +4,15 @@
 #include <random>
 #include <thread>
 
-#include "tutti/tutti.h"
+#include "networks_for_tests.h"
 
 // Engines with collectives, bound to ranks that are threads.
 namespace tutti {
 namespace {
 
-Tensor numbers(const Dims& shape, const std::vector<float>& values) {
-  Tensor t = Tensor::zeros(DType::f32, shape);
-  std::copy(values.begin(), values.end(), t.as<float>());
-  return t;
-}
-
-std::vector<float> values_of(const Tensor& t) {
-  return {t.as<float>(), t.as<float>() + t.elements()};
-}
-
-/// A network of one input x and one output y.
-Engine network(const Extents& shape, const std::function<Expression(GraphBuilder&, Expression)>& y,
-               DType dtype = DType::f32) {
-  GraphBuilder graph;
-  const Expression x = graph.input("x", dtype, shape);
-  graph.output("y", y(graph, x));
-  return Engine::build(graph);
-}
-
 Expression add(GraphBuilder& graph, std::string_view op, const std::vector<Expression>& operands,
                const AttributeList& attributes) {
   return graph.add(op, operands, attributes)[0];
-}
-
-/// What an error says, or "none".
-template <class F>
-std::string error_of(const F& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "none";
 }
 
 /// A row of TensorRT's sample: rank r's x, and y on each rank; empty where it is not defined.

@@ -34,8 +34,8 @@ void check(const CompileOptions& options) {
 void choose_implementations(std::vector<Step>& steps, const CompileOptions& options) {
   const std::string matmul = options.matmul == "auto" ? "" : options.matmul;
   for (Step& step : steps) {
-    if (is_collective(step.op) || step.op.as<RankInGroup>()) {
-      step.implementation = "ranks";
+    if (runs_on_ranks(step.op)) {
+      step.implementation = kRanksImplementation;
       continue;
     }
     std::vector<Tensor> in, out;

@@ -115,7 +115,7 @@ class Placer {
         all = all && (held_[static_cast<size_t>(id)] || fixed[static_cast<size_t>(id)]);
       }
       // Ranks would differ in when they prepare.
-      if (is_collective(node.op) || node.op.as<RankInGroup>()) any = all = false;
+      if (runs_on_ranks(node.op)) any = all = false;
       for (ValueId id : node.outputs) {
         held_[static_cast<size_t>(id)] = any && all;
         fixed[static_cast<size_t>(id)] = !any && all;

@@ -10,6 +10,8 @@
 namespace tutti {
 namespace {
 
+using comm::kMostRanks;
+
 comm::Reduce reduction_of(std::string_view name) {
   std::vector<std::string_view> names;
   for (int i = 0; i < comm::kReduceCount; ++i) {
@@ -21,7 +23,8 @@ comm::Reduce reduction_of(std::string_view name) {
 
 void check_ranks(const RankList& where) {
   const auto& [group, ranks, size] = where;
-  require_argument(size >= 0, "size is ", size, "; 0 or more ranks are wanted");
+  require_argument(size >= 0 && size <= kMostRanks, "size is ", size, "; 0 to ", kMostRanks,
+                   " ranks are wanted");
   if (ranks.empty()) return;
   require_argument(size > 0, "ranks are [", join_list(ranks), "] and size is 0; ",
                    "the number of ranks in one list is wanted");
@@ -36,9 +39,9 @@ void check_ranks(const RankList& where) {
 }
 
 void check_position(const RankList& where, std::string_view name, int64_t position) {
-  require_argument(position >= 0 && (where.size == 0 || position < where.size), name, " is ",
-                   position, "; a position of 0 or more",
-                   where.size == 0 ? "" : join(" and less than ", where.size), " is wanted");
+  const int64_t end = where.size == 0 ? kMostRanks : where.size;
+  require_argument(position >= 0 && position < end, name, " is ", position,
+                   "; a position of 0 or more and less than ", end, " is wanted");
 }
 
 void check_peer(const RankList& where, std::string_view name, int64_t peer) {
@@ -114,10 +117,16 @@ int64_t count_of(comm::Kind kind, const RankList& where, const Tensor* x, const 
   }
 }
 
+// Elements of one index of axis 0.
+int64_t row_of(const Tensor& x) {
+  int64_t row = 1;
+  for (int axis = 1; axis < x.rank(); ++axis) row *= x.shape[axis];
+  return row;
+}
+
 // Numbers of indices of axis 0 as numbers of elements.
 std::vector<int64_t> in_elements(std::vector<int64_t> counts, const Tensor& x) {
-  for (int64_t& count : counts)
-    for (int axis = 1; axis < x.rank(); ++axis) count *= x.shape[axis];
+  for (int64_t& count : counts) count *= row_of(x);
   return counts;
 }
 
@@ -130,6 +139,7 @@ GroupCall make_call(const T& op, std::span<const Tensor> in, std::span<const Ten
   call.what.kind = T::kKind;
   call.what.dtype = x ? x->dtype : y->dtype;
   call.what.count = count_of(T::kKind, op, x, y);
+  call.row = row_of(x ? *x : *y);
   if constexpr (requires { op.reduce; }) call.what.reduce = reduction_of(op.reduce);
   if constexpr (requires { op.root; }) call.what.root = static_cast<int>(op.root);
   if constexpr (requires { op.to; }) call.what.root = static_cast<int>(op.to);

@@ -237,6 +237,7 @@ struct GroupCall {
   RankList where;
   comm::Collective what;
   std::vector<int64_t> sends, receives;
+  int64_t row = 1;  ///< elements of one index of axis 0, the least that a block can be
 
   GroupCall() = default;
   GroupCall(GroupCall&&) = default;
@@ -253,5 +254,11 @@ const RankList* rank_list(const Op& op);
 
 /// True for all operators here but rank.
 inline bool is_collective(const Op& op) { return rank_list(op) != nullptr; }
+
+/// True for all operators here: a session that is bound runs them, not a kernel.
+inline bool runs_on_ranks(const Op& op) { return is_collective(op) || op.as<RankInGroup>(); }
+
+/// The name of the implementation of such steps.
+inline constexpr std::string_view kRanksImplementation = "ranks";
 
 }  // namespace tutti

@@ -8,6 +8,7 @@
 #include "core/output_file.h"
 #include "ir/text.h"
 #include "ops/all.h"
+#include "ops/collectives.h"
 #include "ops/implementation.h"
 #include "plan/checksum.h"
 #include "plan/engine_header.h"
@@ -216,6 +217,7 @@ class EngineReader {
 
   static bool is_known(const Step& step) {
     if (step.implementation == "plain") return true;
+    if (runs_on_ranks(step.op)) return step.implementation == kRanksImplementation;
     const auto rows = implementations();
     return std::any_of(rows.begin(), rows.end(), [&](const Implementation& row) {
       return row.op == step.op.name() && row.name == step.implementation;

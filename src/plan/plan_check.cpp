@@ -124,6 +124,8 @@ class PlanChecker {
              operand.index, ", which a step may not write");
     }
     check_packed(step, where);
+    require_argument(!runs_on_ranks(step.op) || list == "run", where,
+                     ": ranks would differ in when they prepare; a step of run is wanted");
     check_collective(step, where);
   }
 

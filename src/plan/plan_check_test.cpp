@@ -128,6 +128,33 @@ TEST(PlanCheck, WantsPackedMatricesWithoutGaps) {
   EXPECT_THROW(check_plans(p), Error);
 }
 
+TEST(PlanCheck, WantsCollectivesInRunAndWithoutGaps) {
+  Program p = program();
+  Plan& plan = p.plans[0];
+  const Operand x{Place::input, 0, 0, DType::f32, {2, 3}, {3, 1}};
+  const Operand a{Place::arena, 0, 0, DType::f32, {2, 3}, {3, 1}};
+  const Operand gaps{Place::arena, 0, 0, DType::f32, {2, 3}, {1, 2}};
+  const auto error = [&](std::vector<Step> prepare, std::vector<Step> run) {
+    plan.prepare = std::move(prepare);
+    plan.run = std::move(run);
+    try {
+      check_plans(p);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("accepted");
+  };
+  const Op sum = make_op("all_reduce", {}), rank = make_op("rank", {});
+  EXPECT_EQ(error({}, {{sum, "ranks", {x}, {a}, "sum"}}), "accepted");
+  EXPECT_NE(error({}, {{sum, "ranks", {x}, {gaps}, "sum"}}).find("contiguous is wanted"),
+            std::string::npos);
+  EXPECT_NE(error({{sum, "ranks", {x}, {a}, "sum"}}, {}).find("a step of run is wanted"),
+            std::string::npos);
+  const Operand number{Place::arena, 0, 0, DType::i64, {}, {}};
+  EXPECT_NE(error({{rank, "ranks", {}, {number}, ""}}, {}).find("a step of run is wanted"),
+            std::string::npos);
+}
+
 TEST(PlanCodec, GivesBackTheBytes) {
   const Program p = program();
   const std::string bytes = encode_plans(p);

@@ -106,9 +106,11 @@ void finish_counts(Manifest& manifest, const std::vector<std::vector<int>>& memb
       const auto size = static_cast<int64_t>(members[list].size());
       if (call.what.kind != comm::Kind::all_to_all || manifest.lists[list].size != 0 || size == 0)
         continue;
-      require_argument(call.what.count % size == 0, "rank ", rank, ": all_to_all '", call.label,
-                       "' of ", call.what.count, " elements on ", ranks_text(members[list]),
-                       "; a multiple of ", size, " is wanted");
+      const int64_t rows = call.row == 0 ? 0 : call.what.count / call.row;
+      require_argument(rows % size == 0, "rank ", rank, ": all_to_all",
+                       call.label.empty() ? "" : join(" '", call.label, "'"), " of ", rows,
+                       " indices on ", ranks_text(members[list]), "; a multiple of ", size,
+                       " is wanted");
       call.what.count /= size;
     }
   }

@@ -197,6 +197,37 @@ TEST(Agreement, DividesTheCountOfAnAllToAllOfUnknownSize) {
   EXPECT_NE(refusal({m, m, m, m, m}).find("a multiple of 5 is wanted"), std::string::npos);
 }
 
+TEST(Agreement, DividesWholeRowsOnly) {
+  PlannedCall exchange = call(Kind::all_to_all, 0, 6);
+  exchange.row = 2;
+  const Manifest m = manifest({RankList{}}, {exchange});
+  EXPECT_EQ(refusal({m, m}),
+            "rank 0: all_to_all 'x' of 3 indices on ranks 0, 1; a multiple of 2 is wanted");
+  EXPECT_EQ(refusal({m, m, m}), "agreed");
+}
+
+TEST(Agreement, RefusesARankThatIsItsOwnPeer) {
+  const Manifest m = manifest({RankList{}}, {call(Kind::send, 0, 4, "s", 0)});
+  EXPECT_EQ(refusal({m}),
+            "rank 0 runs send f32 x 4 to 0 's', which is itself; another rank is wanted");
+}
+
+TEST(Agreement, RefusesMoreOutstandingCallsThanAGroupTakes) {
+  // Rank 0 starts n calls of one group and then one of the other, which rank 1 waits for first.
+  const std::vector<RankList> lists = {listed({0, 1}, 2), listed({1, 0}, 2)};
+  const auto refused = [&](int n) {
+    std::vector<PlannedCall> many(static_cast<size_t>(n), call(Kind::all_reduce, 0, 4));
+    const PlannedCall other = call(Kind::all_reduce, 1, 4);
+    std::vector<PlannedCall> first = many, last = many;
+    first.push_back(other);
+    last.insert(last.begin(), other);
+    last[1].waits = {0};
+    return refusal({manifest(lists, first), manifest(lists, last)});
+  };
+  EXPECT_EQ(refused(Communicator::kOutstanding), "agreed");
+  EXPECT_NE(refused(Communicator::kOutstanding + 1).find("wait for ever"), std::string::npos);
+}
+
 TEST(Agreement, RefusesOtherNumbersOfPlans) {
   const Manifest one = manifest({}, {}), none;
   EXPECT_EQ(
@@ -209,6 +240,7 @@ TEST(Manifest, SurvivesBeingSent) {
   c.sends = {1, 2};
   c.receives = {3};
   c.waits = {0};
+  c.row = 9;
   const Manifest m = manifest({named("a", 2), listed({3, 1}, 1)}, {c, c}, {{"a", {1, 0}}});
   const std::string text = encode(m);
   const Manifest back = decode_manifest(std::as_bytes(std::span(text)), "test");
@@ -217,6 +249,7 @@ TEST(Manifest, SurvivesBeingSent) {
   EXPECT_EQ(back.groups, m.groups);
   EXPECT_EQ(back.plans[0][1].receives, c.receives);
   EXPECT_EQ(back.plans[0][1].waits, c.waits);
+  EXPECT_EQ(back.plans[0][1].row, 9);
   EXPECT_EQ(back.plans[0][1].label, "label");
 }
 

@@ -46,6 +46,7 @@ class Order {
     size_t next = 0;                              // call to start
     std::vector<bool> done;                       // by call
     std::map<Members, std::deque<size_t>> queue;  // started calls of a group that are not done
+    std::map<Members, std::vector<size_t>> started;
 
     size_t first_open() const {
       return static_cast<size_t>(std::find(done.begin(), done.end(), false) - done.begin());
@@ -71,16 +72,24 @@ class Order {
         return needed >= 0 && static_cast<size_t>(needed) < own.next &&
                !own.done[static_cast<size_t>(needed)];
       });
-      if (waits) break;
       const Members& group = members(r, next);
+      if (waits || is_full(own, group)) break;
       if (group.empty()) {
         own.done[own.next] = true;
       } else {
         check_peer({r, own.next}, group);
         own.queue[group].push_back(own.next);
+        own.started[group].push_back(own.next);
       }
     }
     return own.next != before;
+  }
+
+  // Whether a group has as many calls on their way as it takes.
+  static bool is_full(Rank& own, const Members& group) {
+    const std::vector<size_t>& started = own.started[group];
+    return started.size() >= Communicator::kOutstanding &&
+           !own.done[started[started.size() - Communicator::kOutstanding]];
   }
 
   void check_peer(Place p, const Members& group) const {
@@ -88,6 +97,8 @@ class Order {
     if (!comm::is_pair(what.kind) && !comm::has_root(what.kind)) return;
     require_argument(what.root >= 0 && static_cast<size_t>(what.root) < group.size(), side(p),
                      "; positions 0 to ", group.size() - 1, " are there");
+    require_argument(!comm::is_pair(what.kind) || group[static_cast<size_t>(what.root)] != p.rank,
+                     side(p), ", which is itself; another rank is wanted");
   }
 
   // Runs a collective when all of the group have come to it.

@@ -22,7 +22,7 @@ CallRunner::CallRunner(const Plan& plan) {
   bool any = false;
   for (const Step& step : plan.run) {
     const bool call = is_collective(step.op);
-    any = any || call || step.op.as<RankInGroup>();
+    any = any || runs_on_ranks(step.op);
     call_of_step_.push_back(call ? calls++ : kNone);
   }
   if (!any) call_of_step_.clear();

@@ -46,6 +46,7 @@ void put_call(ByteWriter& out, const PlannedCall& call) {
   out.put(static_cast<uint8_t>(call.what.reduce));
   out.put(call.what.root);
   out.put(call.what.count);
+  out.put(call.row);
   put_numbers(out, call.sends);
   put_numbers(out, call.receives);
   put_numbers(out, call.waits);
@@ -62,6 +63,7 @@ PlannedCall get_call(ByteReader& in, size_t lists) {
   call.what.reduce = static_cast<comm::Reduce>(in.get_enum("reduction", comm::kReduceCount));
   call.what.root = in.get<int>("root");
   call.what.count = in.get<int64_t>("count");
+  call.row = in.get<int64_t>("row");
   call.sends = get_numbers<int64_t>(in, "sends");
   call.receives = get_numbers<int64_t>(in, "receives");
   call.waits = get_numbers<int32_t>(in, "waits");
@@ -99,6 +101,7 @@ Manifest manifest_of(const Program& program, const RankGroups& groups) {
       planned.sends = std::move(call->sends);
       planned.receives = std::move(call->receives);
       planned.waits = std::move(waited);
+      planned.row = call->row;
       planned.label = step.scope;
       waited.clear();
     }
@@ -142,7 +145,7 @@ Manifest decode_manifest(std::span<const std::byte> bytes, const std::string& wh
   }
   manifest.plans.resize(in.get_count("plans", 4));
   for (auto& calls : manifest.plans) {
-    const size_t count = in.get_count("calls", 35);
+    const size_t count = in.get_count("calls", 43);
     for (size_t i = 0; i < count; ++i) calls.push_back(get_call(in, manifest.lists.size()));
   }
   in.finish();

@@ -16,6 +16,7 @@ struct PlannedCall {
   int32_t list = 0;       ///< whom it is for: which of Manifest::lists
   comm::Collective what;  ///< without label; its counts are those below
   std::vector<int64_t> sends, receives;
+  int64_t row = 1;             ///< blocks are of whole rows, of so many elements
   std::vector<int32_t> waits;  ///< calls that the rank waits for between the call before and this
   std::string label;
 

@@ -34,7 +34,7 @@ void require_bound(const Plan& plan, bool bound) {
   size_t count = 0;
   std::string first;
   for (const Step& step : plan.run) {
-    if (!is_collective(step.op) && !step.op.as<RankInGroup>()) continue;
+    if (!runs_on_ranks(step.op)) continue;
     if (count++ == 0) first = join(step.op.name(), step.scope.empty() ? "" : " " + step.scope);
   }
   fail(Errc::invalid_argument, "the network has ", count, " collectives (first: ", first,
@@ -207,16 +207,17 @@ void Session::walk(Runner& runner, std::span<const Tensor> inputs, std::span<con
   CallRunner& calls = runner.calls;
   const bool ranks = calls.needs_ranks();
   if (ranks) require_bound(*runner.plan, calls.bound());
-  if (begin(runner, inputs, outputs)) {
-    for (ReadyStep& step : runner.prepare)
-      observer(
-          step, [&] {},
-          [&] {
-            step.kernel->run({step.in, step.out, workspace_.data, pool_});
-          });
-    runner.prepared = true;
-  }
   try {
+    if (begin(runner, inputs, outputs)) {
+      runner.prepared = false;  // until all of it has run
+      for (ReadyStep& step : runner.prepare)
+        observer(
+            step, [&] {},
+            [&] {
+              step.kernel->run({step.in, step.out, workspace_.data, pool_});
+            });
+      runner.prepared = true;
+    }
     for (size_t i = 0; i < runner.run.size(); ++i) {
       ReadyStep& step = runner.run[i];
       const auto wait = [&] {
