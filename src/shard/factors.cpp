@@ -37,6 +37,7 @@ class Builder {
   int64_t extent(size_t operand, int dim) const { return in_shapes_[operand][dim]; }
   int64_t out_extent(size_t result, int dim) const { return out_shapes_[result][dim]; }
   size_t operands() const { return in_shapes_.size(); }
+  size_t results() const { return out_shapes_.size(); }
 
   int factor(int64_t extent, bool whole = false) {
     f_.list.push_back({extent, whole, false});
@@ -98,11 +99,11 @@ void broadcast(Builder& b, int skip = 0, const std::vector<size_t>& operands = {
 }
 
 // Operand 0 and all results have the same dims but for `axis`, which stays whole.
-void along(Builder& b, int64_t axis, size_t results) {
+void along(Builder& b, int64_t axis) {
   for (int d = 0; d < b.rank(0); ++d) {
     const int f = b.factor(b.extent(0, d), d == axis);
     b.in(0, d, f);
-    for (size_t r = 0; r < results; ++r)
+    for (size_t r = 0; r < b.results(); ++r)
       if (b.out_rank(r) == b.rank(0)) b.out(r, d, f);
   }
 }
@@ -147,7 +148,7 @@ void leading(Builder& b, int count) {
   for (int d = 0; d < b.rank(0); ++d) {
     const int f = b.factor(b.extent(0, d), d >= count);
     b.in(0, d, f);
-    if (d < count) b.out(0, d, f);
+    for (size_t r = 0; r < b.results() && d < count; ++r) b.out(r, d, f);
   }
 }
 
@@ -254,11 +255,11 @@ std::optional<Factors> factors(const Op& op, std::span<const TensorType> in,
   } else if (op.as<GroupNorm>()) {
     leading(b, 1);
   } else if (const auto* softmax = op.as<Softmax>()) {
-    along(b, softmax->axis, 1);
+    along(b, softmax->axis);
   } else if (const auto* scan = op.as<Scan>()) {
-    along(b, scan->axis, 1);
+    along(b, scan->axis);
   } else if (const auto* top = op.as<TopK>()) {
-    along(b, top->axis, 2);
+    along(b, top->axis);
   } else if (const auto* r = op.as<Reduce>()) {
     reduce(b, *r);
   } else if (const auto* p = op.as<Permute>()) {
