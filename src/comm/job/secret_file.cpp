@@ -107,12 +107,32 @@ void write_private(const std::string& path, const std::string& text) {
   fail(Errc::io, path, ": ", strerror(error));
 }
 
+std::string file_prefix() { return join("tutti-", geteuid(), "-"); }
+
+// Takes away what jobs that died while they met have left, an hour after: by then nobody replaces
+// such a file.
+void sweep(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  const auto old = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    if (!entry.path().filename().string().starts_with(file_prefix())) continue;
+    try {
+      const auto text = read_private(entry.path());
+      const auto found = text ? parse(*text) : std::nullopt;
+      if (found && !found->is_alive() && entry.last_write_time() < old) fs::remove(entry, ignored);
+    } catch (const std::exception&) {
+      // Not ours to judge.
+    }
+  }
+}
+
 }  // namespace
 
 std::string announcement_path(const std::string& folder, const std::string& job) {
   // What the variable names may be another host's.
   const bool is_there = std::filesystem::is_directory(folder);
-  return join(is_there ? folder : "/tmp", "/tutti-", geteuid(), "-",
+  return join(is_there ? folder : "/tmp", "/", file_prefix(),
               hex_of(bytes_of(sha256(job))).substr(0, 24));
 }
 
@@ -123,6 +143,7 @@ AnnouncementFile::AnnouncementFile(const std::string& path, const Announcement& 
     require_argument(!found || !found->is_alive(), path, ": process ", found ? found->pid : 0,
                      " has announced a job of the same name; each job needs its own");
   }
+  sweep(std::filesystem::path(path).parent_path());
   // Whoever reads sees all of it or nothing.
   const std::string draft = join(path, ".", getpid());
   write_private(draft, content_of(what));

@@ -21,7 +21,8 @@ std::string announcement_path(const std::string& folder, const std::string& job)
 /// Leaves an announcement for the other ranks of this host; takes it away at the end.
 class AnnouncementFile {
  public:
-  /// Replaces what a process that has died left there. Throws io when the file cannot be made or is
+  /// Replaces what a process that has died left there, and removes what jobs that died hours ago
+  /// left beside it. Throws io when the file cannot be made or is
   /// another user's, invalid_argument when a process that lives announces a job of this name.
   AnnouncementFile(const std::string& path, const Announcement& what);
   ~AnnouncementFile();

@@ -92,6 +92,26 @@ TEST_F(SecretFile, OfADeadProcessIsReplaced) {
   EXPECT_EQ(await().secret, "new");
 }
 
+TEST_F(SecretFile, OfAJobThatDiedHoursAgoIsRemovedByAnother) {
+  const std::string old = announcement_path(folder_, "old"),
+                    fresh = announcement_path(folder_, "x");
+  const pid_t child = fork();
+  if (child == 0) {
+    new AnnouncementFile(old, {"s", 1});
+    new AnnouncementFile(fresh, {"s", 1});
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  const std::string alive = announcement_path(folder_, "alive");
+  const AnnouncementFile living(alive, {"s", 1});
+  fs::last_write_time(alive, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  const AnnouncementFile file(path_, {"new", 2});
+  EXPECT_FALSE(fs::exists(old));
+  EXPECT_TRUE(fs::exists(fresh));
+  EXPECT_TRUE(fs::exists(alive));
+}
+
 TEST_F(SecretFile, OfAProcessThatHasAnothersNumberNowIsOld) {
   std::string content;
   {
