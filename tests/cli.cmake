@@ -94,6 +94,9 @@ expect(2 "part1.npz.*rank 0 failed first|rank 1 failed first: exit code 2.*part1
   2 --expect "part{rank}.npz")
 expect(2 "^tutti: (rank 1 ended the group: )?part1.npz" run ${block} -n 2 --threads --expect "part{rank}.npz")
 expect(1 "too far off" run ${block} -n 2 ${same} --tolerance 1e-12)
+set(sub "${tp}/tp_sub.rank{rank}of4")
+expect(0 "out .* ok\nrank  bytes sent\n.*   3        6144\n$" run "${sub}.pt2" -n 4 --group 1=0,1 --group
+  2=2,3 --input "${sub}.inputs.safetensors" --expect "${sub}.outputs.safetensors")
 expect(2 "-n N is wanted" run ${block} --threads)
 expect(2 "group 0=x is not understood" run ${block} -n 2 --threads --group 0=x)
 expect(2 "transport 'pigeon'" run ${block} -n 2 --transport pigeon)

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
@@ -49,12 +51,20 @@ int run_threads(const Arguments& arguments, int count) {
   return code;
 }
 
+// How many ranks share the cores that this one may use. mpirun and srun mostly give each its own:
+// then it has less than all.
+int ranks_on_cores(int size) {
+  const std::string beside = variable("LOCAL_WORLD_SIZE"),
+                    open_mpi = variable("OMPI_COMM_WORLD_LOCAL_SIZE");
+  if (size == 1 || (beside.empty() && cores_per_rank(1) < sysconf(_SC_NPROCESSORS_ONLN))) return 1;
+  const int told = std::atoi((beside.empty() ? open_mpi : beside).c_str());
+  return told > 0 ? told : size;
+}
+
 // A rank of the job that started this process: mostly of one rank.
 int run_as_rank(const Arguments& arguments) {
   Communicator ranks = join_job(join_options(arguments));
-  const std::string local_size = variable("LOCAL_WORLD_SIZE");
-  const int sharing = ranks.size() == 1 ? 1 : std::max(std::atoi(local_size.c_str()), 1);
-  return run_rank(arguments, ranks, threads_for(arguments, sharing));
+  return run_rank(arguments, ranks, threads_for(arguments, ranks_on_cores(ranks.size())));
 }
 
 int run(const Arguments& arguments) {
