@@ -78,10 +78,13 @@ std::vector<Case> cases() {
   std::vector<Case> list;
   for (const char* model : {"flux", "llama", "gpt2", "t5_encoder", "clip_text", "flux_uneven"})
     for (const char* mesh : {"tp=2", "cp=2", "tp=3", "cp=3", "tp=2,cp=2", "dp=2"})
-      for (const char* context : {"ulysses", "gather_kv"})
+      for (const char* context : {"ulysses", "gather_kv", "ring"})
         if (std::string_view(mesh).find("cp") != std::string_view::npos ||
             std::string_view(context) == "ulysses")
           list.push_back({model, mesh, context});
+  for (const char* model : {"flux", "llama", "flux_uneven"})
+    for (const char* context : {"ulysses:2,ring:2", "ring:2,gather_kv:2"})
+      list.push_back({model, "cp=4", context});
   return list;
 }
 

@@ -369,11 +369,13 @@ class Placer {
     list.push_back({Step{op, {}, {}, {}, scope}, in, out, in_types, out_types});
   }
 
-  // A collective runs beside the steps after it until one touches its result: its buffers stay.
+  // A collective runs beside the steps after it until one touches its result: its buffers stay. A
+  // send, which has none, until the result of the collective after it is touched.
   void keep_running_buffers() {
-    for (size_t i = 0; i < run_.size(); ++i) {
+    auto end = static_cast<int>(run_.size());
+    for (size_t i = run_.size(); i-- > 0;) {
       if (!is_collective(run_[i].step.op)) continue;
-      auto end = static_cast<int>(run_.size());
+      if (!run_[i].out.empty()) end = static_cast<int>(run_.size());
       for (const Location& out : run_[i].out) end = std::min(end, next_use(out.buffer, i + 1));
       for (const auto* side : {&run_[i].in, &run_[i].out})
         for (const Location& at : *side) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -46,8 +47,9 @@ Real score(const Query<T, Real>& query, Real* scores) {
   return largest;
 }
 
+// Returns the logarithm of the sum of the exponentials.
 template <class T, class Real>
-void attend(const Query<T, Real>& query, Real* scores, T* y, int64_t y_step) {
+Real attend(const Query<T, Real>& query, Real* scores, T* y, int64_t y_step) {
   const Real largest = score(query, scores);
   Real total = 0;
   const bool nothing = largest == -std::numeric_limits<Real>::infinity();
@@ -65,6 +67,7 @@ void attend(const Query<T, Real>& query, Real* scores, T* y, int64_t y_step) {
     for (int64_t i = 0; i < columns; ++i)
       y[(begin + i) * y_step] = T(nothing ? Real(0) : sums[i] / total);
   }
+  return largest + std::log(total);
 }
 
 template <class T>
@@ -95,7 +98,7 @@ void attention(const Attention& op, const KernelArgs& args) {
                                  v.as<const T>() + at(v, n / shared, 0),
                                  row_mask,
                                  mask && mask->dtype == DType::boolean,
-                                 op.causal ? std::min(keys, s + 1) : keys,
+                                 op.causal ? std::clamp<int64_t>(s + 1 + op.offset, 0, keys) : keys,
                                  q.shape[3],
                                  v.shape[3],
                                  q.strides[3],
@@ -105,7 +108,12 @@ void attention(const Attention& op, const KernelArgs& args) {
                                  v.strides[3],
                                  mask_strides[3],
                                  op.scale};
-      attend(query, scores, y.as<T>() + at(y, n, s), y.strides[3]);
+      const Real lse = attend(query, scores, y.as<T>() + at(y, n, s), y.strides[3]);
+      if (op.lse) {
+        const Dims& strides = args.out[1].strides;
+        args.out[1].as<float>()[b * strides[0] + n * strides[1] + s * strides[2]] =
+            static_cast<float>(lse);
+      }
     }
   });
 }
@@ -135,7 +143,9 @@ std::vector<TensorType> Attention::infer(Types in) const {
                      "; bool or ", q.dtype, " is wanted");
     scores = broadcast_to(scores, "mask", in[3]);
   }
-  return {{q.dtype, {scores[0], scores[1], scores[2], v.shape[3]}}};
+  std::vector<TensorType> result = {{q.dtype, {scores[0], scores[1], scores[2], v.shape[3]}}};
+  if (lse) result.push_back({DType::f32, {scores[0], scores[1], scores[2]}});
+  return result;
 }
 
 size_t Attention::workspace(Types in) const {

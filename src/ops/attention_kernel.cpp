@@ -20,9 +20,9 @@ class AttentionKernel final : public Kernel {
 
   void run(const KernelArgs& args) override {
     const void* mask = args.in.size() > 3 ? args.in[3].data : nullptr;
-    attention_.execute(
-        {args.in[0].data, args.in[1].data, args.in[2].data, mask, args.out[0].data, nullptr},
-        args.workspace, args.pool);
+    attention_.execute({args.in[0].data, args.in[1].data, args.in[2].data, mask, args.out[0].data,
+                        args.out.size() > 1 ? args.out[1].as<float>() : nullptr},
+                       args.workspace, args.pool);
   }
 
  private:
@@ -38,6 +38,7 @@ std::unique_ptr<Kernel> prepare_attention(const KernelSpec& spec) {
   const DType t = q.dtype;
   if (t != DType::f32 && t != DType::bf16 && t != DType::f16 && t != DType::f64) return nullptr;
   if (out.elements() == 0) return nullptr;
+  if (op.lse && !spec.out[1].is_contiguous()) return nullptr;
   cpu::AttentionSpec wanted;
   wanted.b = q.shape[0], wanted.n = q.shape[1], wanted.s = q.shape[2], wanted.d = q.shape[3];
   wanted.n_kv = k.shape[1], wanted.t = k.shape[2], wanted.dv = v.shape[3];
@@ -48,6 +49,7 @@ std::unique_ptr<Kernel> prepare_attention(const KernelSpec& spec) {
   if (v.shape[0] == 1) wanted.v.b = 0;
   wanted.scale = op.scale;
   wanted.causal = op.causal;
+  wanted.causal_offset = op.offset;
   if (spec.in.size() > 3) {
     const Tensor& mask = spec.in[3];
     int64_t strides[4] = {0, 0, 0, 0};

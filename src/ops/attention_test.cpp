@@ -53,6 +53,26 @@ TEST(Attention, EqualsItsDefinitionForEveryTypeAndLayout) {
   }
 }
 
+TEST(Attention, GivesTheLogarithmOfTheSumOfExponentials) {
+  const Tensor q = random_tensor(DType::f32, {1, 2, 5, 4}, 1),
+               k = random_tensor(DType::f32, {1, 2, 6, 4}, 2);
+  const Values qs = values_of(q), ks = values_of(k);
+  Values wanted;
+  for (size_t row = 0; row < 10; ++row) {
+    double total = 0;
+    // Row i of a head sees keys 0 to i - 2.
+    for (size_t j = 0; j + 2 <= row % 5; ++j) {
+      double dot = 0;
+      for (size_t c = 0; c < 4; ++c) dot += qs[row * 4 + c] * ks[(row / 5 * 6 + j) * 4 + c];
+      total += std::exp(0.5 * dot);
+    }
+    wanted.push_back(std::log(total));
+  }
+  const Attention op{.scale = 0.5, .causal = true, .offset = -2, .lse = true};
+  for (const auto& results : {run_op(op, {q, k, k}), run_op(op, {q, k, k}, 1)})
+    expect_values(results[1], wanted, 1e-5);
+}
+
 TEST(Attention, SharesHeadsOfKeysAndValues) {
   const Tensor q = random_tensor(DType::f32, {1, 6, 3, 4}, 4);
   const Tensor k = random_tensor(DType::f32, {1, 2, 5, 4}, 5);

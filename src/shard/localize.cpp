@@ -11,6 +11,7 @@
 #include "ops/matmul.h"
 #include "ops/views.h"
 #include "shard/reshard.h"
+#include "shard/ring.h"
 
 namespace tutti::shard {
 namespace {
@@ -143,8 +144,12 @@ class Localizer {
     }
     if (!regular && own.size() > 0)
       for (size_t i = 1; i <= 2; ++i) in[i] = resharder_.take(in[i], 1, each, node.scope);
-    if (const auto* op = node.op.as<Attention>(); op->causal && p.in[0].dims[2])
-      return causal_rows(node, p, in);
+    const Attention& op = *node.op.as<Attention>();
+    if (const auto& keys_held = p.in[1].dims[2]; keys_held && keys_held->axes() != 0)
+      return add_ring(local_, mesh_, rank_,
+                      {op, keys_held->axes(), *keys_held, p.in[0].dims[2], in[0], in[1], in[2],
+                       in.size() > 3 ? in[3] : kNone, node.scope});
+    if (op.causal && p.in[0].dims[2]) return causal_rows(node, p, in);
     return local_.add1(node.op, in, f_.value(node.outputs[0]).name, node.scope);
   }
 
@@ -158,20 +163,12 @@ class Localizer {
       const ValueId k = resharder_.take(in[1], 2, {{0, r.end}}, node.scope);
       const ValueId v = resharder_.take(in[2], 2, {{0, r.end}}, node.scope);
       Attention op = *node.op.as<Attention>();
-      op.causal = false;
-      parts.push_back(local_.add1(op, {q, k, v, lower_right(r)}, "", node.scope));
+      op.offset += r.begin;
+      parts.push_back(local_.add1(op, {q, k, v}, "", node.scope));
       start += r.size();
     }
     if (parts.empty()) return local_.add1(node.op, in, "", node.scope);
     return parts.size() == 1 ? parts[0] : local_.add1(Concat{2}, parts, "", node.scope);
-  }
-
-  // Which of the keys 0 to rows.end - 1 each row attends to.
-  ValueId lower_right(const Range& rows) {
-    const Tensor mask = Tensor::zeros(DType::boolean, {rows.size(), rows.end});
-    for (int64_t i = 0; i < rows.size(); ++i)
-      std::fill_n(mask.as<bool>() + i * rows.end, rows.begin + i + 1, true);
-    return local_.add1(Constant{mask}, {}, "mask");
   }
 
   // The operator with the extents of this rank.

@@ -260,6 +260,13 @@ class Planner {
     return std::nullopt;
   }
 
+  AxisSet axes_with(Context context) const {
+    AxisSet axes = 0;
+    for (size_t a = 0; a < context_.size(); ++a)
+      if (context_[a] == context) axes |= AxisSet{1} << a;
+    return axes;
+  }
+
   // Heads cut further among the ranks of `axes`, in units that share keys where there are enough.
   Table cut_heads(const std::optional<Table>& heads, AxisSet axes, int64_t n, int64_t unit) const {
     std::vector<Ranges> by_rank;
@@ -308,10 +315,8 @@ class Planner {
     if (!heads) heads = q.dims[1];
     if (heads && s && (heads->axes() & s->axes()) != 0) heads.reset();
     std::optional<Table> batch = q.dims[0];
-    AxisSet exchanged = 0;  // axes along which heads take the place of queries
-    for (size_t a = 0; s && a < mesh_.axes().size(); ++a)
-      if ((s->axes() >> a & 1) != 0 && context_[a] == Context::ulysses)
-        exchanged |= AxisSet{1} << a;
+    // Axes along which heads take the place of queries.
+    const AxisSet exchanged = s ? s->axes() & axes_with(Context::ulysses) : 0;
     NodePlacement p;
     Placement inside = Placement::whole(4);
     inside.dims[0] = batch;
@@ -322,7 +327,11 @@ class Planner {
     Placement keys = Placement::whole(4);
     keys.dims[0] = batch;
     keys.dims[1] = shared_heads(inside.dims[1], n, m);
-    if (k.dims[2]) keys.dims[2] = unless_whole(together(*k.dims[2], k.dims[2]->axes(), ordered));
+    if (k.dims[2]) {
+      // Those of a ring stay where they are and travel.
+      const AxisSet gathered = k.dims[2]->axes() & ~axes_with(Context::ring);
+      keys.dims[2] = unless_whole(together(*k.dims[2], gathered, ordered));
+    }
     p.in = {inside, keys, keys};
     if (node.inputs.size() > 3) {
       const Dims& mask = shape(node.inputs[3]);

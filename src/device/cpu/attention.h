@@ -22,7 +22,7 @@ struct AttentionStrides {
 ///
 /// q [b, n, s, d], k [b, n_kv, t, d], v [b, n_kv, t, dv], out [b, n, s, dv], all of `dtype`: f32,
 /// bf16, f16 or f64. n_kv divides n; head h reads keys and values of head h / (n / n_kv).
-/// Causal: query i attends to keys 0 to i, whatever s and t.
+/// Causal: query i attends to keys 0 to i + causal_offset, whatever s and t.
 struct AttentionSpec {
   /// A mask [b, n, s, t]: boolean (true attends), or f32, bf16, f16 or f64 (added to the scores).
   struct Mask {
@@ -35,6 +35,7 @@ struct AttentionSpec {
   AttentionStrides q, k, v, out;
   double scale = 1;
   bool causal = false;
+  int64_t causal_offset = 0;
   std::optional<Mask> mask;
 };
 

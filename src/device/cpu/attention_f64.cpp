@@ -66,7 +66,7 @@ void attend_query(const AttentionPlan& plan, const AttentionArgs& args, const Qu
   double* const o = space + kAttentionKeys;
   double max = kMinusInf, sum = 0;
   std::fill(o, o + spec.dv, 0.0);
-  const int64_t key_end = spec.causal ? std::min(spec.t, query + 1) : spec.t;
+  const int64_t key_end = spec.causal ? std::min(spec.t, query + 1 + spec.causal_offset) : spec.t;
   for (int64_t key = 0; key < key_end; key += kAttentionKeys) {
     const int64_t keys = std::min(kAttentionKeys, key_end - key);
     const double now = std::max(max, score(plan, args, at_query, key, keys, scores));

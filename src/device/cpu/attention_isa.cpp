@@ -278,7 +278,8 @@ void run_wide(const AttentionPlan& plan, const AttentionArgs& args, int64_t task
   int32_t* const position = reinterpret_cast<int32_t*>(space + plan.space.position);
   if (plan.spec.causal) {
     for (int64_t row = 0; row < plan.padded_rows; ++row)
-      position[row] = static_cast<int32_t>((place.row + row) / plan.group);
+      position[row] =
+          static_cast<int32_t>((place.row + row) / plan.group + plan.spec.causal_offset);
   }
   for_each_panel(wide, [&](const auto& panel) { open_panel(wide, panel); });
   for (int64_t key = place.key; key < place.key_end; key += kAttentionKeys) {

@@ -87,7 +87,7 @@ void mask_row(const AttentionPlan& plan, const AttentionArgs& args, const TaskPl
   }
   int64_t seen = block.keys;
   if (plan.spec.causal) {
-    const int64_t before = (place.row + row) / plan.group + 1 - block.key;
+    const int64_t before = (place.row + row) / plan.group + 1 + plan.spec.causal_offset - block.key;
     if (before < seen) seen = before < 0 ? 0 : before;
   }
   const int64_t padded = (block.keys + kLanes - 1) / kLanes * kLanes;

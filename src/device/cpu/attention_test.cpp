@@ -77,13 +77,14 @@ struct Case {
   Layout layout = Layout::heads_first;
   double scale = 0.25;
   bool causal = false;
+  int64_t offset = 0;
   bool masked = false;
   DType mask_dtype = DType::boolean;
   bool mask_per_head = false, mask_per_query = true;
 
   std::string text() const {
     return join(b, "x", n, "/", n_kv, " heads, ", s, "x", t, "x", d, "/", dv, " ", dtype,
-                " layout ", static_cast<int>(layout), causal ? " causal" : "",
+                " layout ", static_cast<int>(layout), causal ? join(" causal ", offset) : "",
                 masked ? " masked " : " ", mask_dtype, mask_per_head, mask_per_query);
   }
 };
@@ -119,6 +120,7 @@ struct Problem {
     spec.v = v.strides;
     spec.scale = c.scale;
     spec.causal = c.causal;
+    spec.causal_offset = c.offset;
     if (c.masked) {
       AttentionStrides strides = mask.strides;
       strides.b = 0;
@@ -133,7 +135,7 @@ struct Problem {
     for (int64_t x = 0; x < c.d; ++x)
       sum += q.get(i, head, query, x) * k.get(i, head / (c.n / c.n_kv), key, x);
     sum *= c.scale;
-    if (c.causal && key > query) return -kInf;
+    if (c.causal && key > query + c.offset) return -kInf;
     if (!c.masked) return sum;
     const double m = mask.get(0, c.mask_per_head ? head : 0, c.mask_per_query ? query : 0, key);
     if (c.mask_dtype == DType::boolean) return m != 0 ? sum : -kInf;
@@ -318,6 +320,19 @@ TEST(Attention, LetsQueriesSeeNoLaterKeysWhenCausal) {
       c.dtype = DType::f64;
       check(c);
     }
+}
+
+TEST(Attention, CountsKeysFromAnOffsetWhenCausal) {
+  for (const int64_t offset : {-300, -40, -3, -1, 1, 5, 33, 200})
+    for (const int64_t heads : {2, 6})
+      for (const int64_t s : {1, 30, 100}) {
+        Case c{1, heads, 2, s, 120, 16, 8};
+        c.causal = true;
+        c.offset = offset;
+        check(c);
+        c.dtype = DType::f64;
+        check(c);
+      }
 }
 
 TEST(Attention, AppliesMasksOfEveryTypeAndBroadcast) {

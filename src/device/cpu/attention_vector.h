@@ -161,7 +161,7 @@ struct TaskPlace {
   if (place.rows > plan.block_rows) place.rows = plan.block_rows;
   if (place.key_end > plan.spec.t) place.key_end = plan.spec.t;
   if (plan.spec.causal) {
-    const int64_t seen = (place.row + place.rows - 1) / plan.group + 1;
+    const int64_t seen = (place.row + place.rows - 1) / plan.group + 1 + plan.spec.causal_offset;
     if (place.key_end > seen) place.key_end = seen;
   }
   return place;
