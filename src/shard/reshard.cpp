@@ -54,7 +54,7 @@ std::vector<Ranges> sources(const Placement& from, const Placement& to, int dim,
                 [](const Range& a, const Range& b) { return a.begin < b.begin; });
       for (const Range& piece : pieces) {
         if (piece.begin > at) left.push_back({at, piece.begin});
-        result[m].add(piece);
+        result[m].add({std::max(piece.begin, at), piece.end});
         at = std::max(at, piece.end);
       }
       if (at < wanted.end) left.push_back({at, wanted.end});
@@ -66,6 +66,20 @@ std::vector<Ranges> sources(const Placement& from, const Placement& to, int dim,
   for (size_t m = 0; m < members.size(); ++m)
     if (members[m] != rank) take_from(m);
   return result;
+}
+
+// What `receiver` gets from `source`, by dimension; `axes` are those along which it looks for what
+// it lacks in each.
+std::vector<Ranges> box(const Dims& shape, const Placement& from, const Placement& to,
+                        const std::vector<AxisSet>& axes, int receiver, int source,
+                        const Mesh& mesh) {
+  std::vector<Ranges> ranges;
+  for (int d = 0; d < shape.rank(); ++d) {
+    const AxisSet along = axes[static_cast<size_t>(d)];
+    const auto by_member = sources(from, to, d, shape[d], receiver, mesh.group(receiver, along));
+    ranges.push_back(by_member[static_cast<size_t>(mesh.position(source, along))]);
+  }
+  return ranges;
 }
 
 }  // namespace
@@ -83,19 +97,45 @@ ValueId Resharder::take(ValueId x, int dim, const Ranges& positions, const std::
 ValueId Resharder::reshard(ValueId x, const Dims& shape, Placement from, const Placement& to,
                            const std::string& scope) {
   if ((from.partial & ~to.partial) != 0) x = sum(x, shape, from, to, scope);
+  for (const int d : missing_dims(shape, from, to))
+    if (may_gather_alone(shape, from, to, d)) x = gather_evenly(x, shape, from, to, d, scope);
+  if (!missing_dims(shape, from, to).empty()) x = exchange(x, shape, from, to, scope);
+  return slice(x, shape, from, to, scope);
+}
+
+std::vector<int> Resharder::missing_dims(const Dims& shape, const Placement& from,
+                                         const Placement& to) const {
+  std::vector<int> dims;
   for (int d = 0; d < shape.rank(); ++d)
-    if (!holds_all(from, to, d, shape[d], mesh_.size())) x = gather(x, shape, from, to, d, scope);
-  for (int d = 0; d < shape.rank(); ++d) x = slice(x, shape, from, to, d, scope);
-  return x;
+    if (!holds_all(from, to, d, shape[d], mesh_.size())) dims.push_back(d);
+  return dims;
+}
+
+// Whether what a rank gets in this dimension before it gets what it lacks in others is all wanted,
+// and ranks that have the others for each other get the same.
+bool Resharder::may_gather_alone(const Dims& shape, const Placement& from, const Placement& to,
+                                 int dim) const {
+  const auto& after = to.dims[static_cast<size_t>(dim)];
+  for (const int d : missing_dims(shape, from, to)) {
+    if (d == dim) continue;
+    const AxisSet axes = from.dims[static_cast<size_t>(d)]->axes();
+    if (after && (after->axes() & axes) != 0) return false;
+    for (int r = 0; r < mesh_.size(); ++r)
+      if (!held(to, d, shape[d], r).positions_of(held(from, d, shape[d], r))) return false;
+  }
+  return true;
 }
 
 ValueId Resharder::slice(ValueId x, const Dims& shape, const Placement& from, const Placement& to,
-                         int dim, const std::string& scope) {
-  const auto positions =
-      held(from, dim, shape[dim], rank_).positions_of(held(to, dim, shape[dim], rank_));
-  require(positions.has_value(), Errc::internal, "reshard: ", scope, ": dimension ", dim,
-          " lacks what it needs");
-  return take(x, dim, *positions, scope);
+                         const std::string& scope) {
+  for (int d = 0; d < shape.rank(); ++d) {
+    const auto positions =
+        held(from, d, shape[d], rank_).positions_of(held(to, d, shape[d], rank_));
+    require(positions.has_value(), Errc::internal, "reshard: ", scope, ": dimension ", d,
+            " lacks what it needs");
+    x = take(x, d, *positions, scope);
+  }
+  return x;
 }
 
 // Adds up; where a dimension is to be split over just these ranks, each gets its part of the sum.
@@ -105,6 +145,16 @@ ValueId Resharder::sum(ValueId x, const Dims& shape, Placement& from, const Plac
   const std::vector<int64_t> lists = mesh_.groups(axes);
   const int size = mesh_.size(axes);
   from.partial &= to.partial;
+  Placement first = from;  // what is cut off later need not be added up
+  for (size_t d = 0; d < to.dims.size(); ++d) {
+    const AxisSet others = (from.split_axes() & ~(from.dims[d] ? from.dims[d]->axes() : 0)) | axes;
+    const int dim = static_cast<int>(d);
+    if (to.dims[d] && (to.dims[d]->axes() & others) == 0 &&
+        holds_all(from, to, dim, shape[dim], mesh_.size()))
+      first.dims[d] = to.dims[d];
+  }
+  x = slice(x, shape, from, first, scope);
+  from = std::move(first);
   for (int d = 0; d < shape.rank(); ++d) {
     const auto& table = to.dims[static_cast<size_t>(d)];
     if (!table || table->axes() != axes || from.dims[static_cast<size_t>(d)]) continue;
@@ -128,33 +178,21 @@ ValueId Resharder::sum(ValueId x, const Dims& shape, Placement& from, const Plac
   return add(op, {x}, scope);
 }
 
-// Gets what is missing in one dimension; other dimensions are cut to what the receiver needs
-// before anything is sent.
-ValueId Resharder::gather(ValueId x, const Dims& shape, Placement& from, const Placement& to,
-                          int dim, const std::string& scope) {
-  std::vector<int> sliced;
-  for (int d = 0; d < shape.rank(); ++d)
-    if (d != dim && from.dims[static_cast<size_t>(d)] != to.dims[static_cast<size_t>(d)] &&
-        holds_all(from, to, d, shape[d], mesh_.size()))
-      sliced.push_back(d);
-  const auto even = gather_evenly(x, shape, from, to, dim, sliced, scope);
-  x = even ? *even : exchange(x, shape, from, to, dim, sliced, scope);
-  from.dims[static_cast<size_t>(dim)] = to.dims[static_cast<size_t>(dim)];
-  for (const int d : sliced) from.dims[static_cast<size_t>(d)] = to.dims[static_cast<size_t>(d)];
-  return x;
-}
-
-// all_gather, or all_to_all when one other dimension is cut by the same ranks; nothing unless all
-// parts are equally large.
-std::optional<ValueId> Resharder::gather_evenly(ValueId x, const Dims& shape, const Placement& from,
-                                                const Placement& to, int dim,
-                                                const std::vector<int>& sliced,
-                                                const std::string& scope) {
+// all_gather of one dimension, or all_to_all when one other is cut by the same ranks; x as it is
+// unless all parts are equally large.
+ValueId Resharder::gather_evenly(ValueId x, const Dims& shape, Placement& from, const Placement& to,
+                                 int dim, const std::string& scope) {
   const int64_t extent = shape[dim];
   const AxisSet axes = source_axes(from, to, dim, extent, mesh_);
   const int size = mesh_.size(axes);
-  const int cut = sliced.empty() ? -1 : sliced[0];
-  if (sliced.size() > 1 || (cut >= 0 && added_axes(from, to, cut) != axes)) return std::nullopt;
+  int cut = -1;
+  for (int d = 0; d < shape.rank(); ++d) {
+    if (d == dim || from.dims[static_cast<size_t>(d)] == to.dims[static_cast<size_t>(d)] ||
+        !holds_all(from, to, d, shape[d], mesh_.size()))
+      continue;
+    if (cut >= 0 || added_axes(from, to, d) != axes) return x;
+    cut = d;
+  }
   // The order in which a rank cuts its part, and in which it reads what arrives.
   struct Orders {
     Ranges cuts, arrival;
@@ -182,7 +220,7 @@ std::optional<ValueId> Resharder::gather_evenly(ValueId x, const Dims& shape, co
   };
   // All ranks of the mesh decide alike: what holds for one must hold for all.
   for (int r = 0; r < mesh_.size(); ++r)
-    if (!orders_of(r)) return std::nullopt;
+    if (!orders_of(r)) return x;
   const Orders orders = *orders_of(rank_);
   const auto over = [&](auto op) {
     op.ranks = mesh_.groups(axes);
@@ -199,59 +237,73 @@ std::optional<ValueId> Resharder::gather_evenly(ValueId x, const Dims& shape, co
     op.axis = dim;
     x = add(over(op), {x}, scope);
   }
+  from.dims[static_cast<size_t>(dim)] = to.dims[static_cast<size_t>(dim)];
+  if (cut >= 0) from.dims[static_cast<size_t>(cut)] = to.dims[static_cast<size_t>(cut)];
   return take(x, dim, orders.arrival, scope);
 }
 
-// Parts of any size: each rank packs what every other needs of it, and puts together what comes.
-ValueId Resharder::exchange(ValueId x, const Dims& shape, const Placement& from,
-                            const Placement& to, int dim, const std::vector<int>& sliced,
+// Parts of any size, in all dimensions at once: each rank packs what every other lacks and it is to
+// send, and puts together what comes.
+ValueId Resharder::exchange(ValueId x, const Dims& shape, Placement& from, const Placement& to,
                             const std::string& scope) {
-  const int64_t extent = shape[dim];
-  const AxisSet axes = source_axes(from, to, dim, extent, mesh_);
+  std::vector<AxisSet> along(static_cast<size_t>(shape.rank()));
+  AxisSet axes = 0;
+  for (const int d : missing_dims(shape, from, to))
+    axes |= along[static_cast<size_t>(d)] = source_axes(from, to, d, shape[d], mesh_);
   const std::vector<int> members = mesh_.group(rank_, axes);
   AllToAllV op;
   op.ranks = mesh_.groups(axes);
   op.size = static_cast<int64_t>(members.size());
   std::vector<ValueId> packed;
   for (const int member : members) {
-    const auto wanted = sources(from, to, dim, extent, member, members);
-    const auto me = std::find(members.begin(), members.end(), rank_) - members.begin();
-    ValueId part =
-        take(x, dim, *held(from, dim, extent, rank_).positions_of(wanted[static_cast<size_t>(me)]),
-             scope);
-    for (const int d : sliced)
+    ValueId part = x;
+    const auto ranges = box(shape, from, to, along, member, rank_, mesh_);
+    for (int d = 0; d < shape.rank(); ++d)
       part =
-          take(part, d, *held(from, d, shape[d], rank_).positions_of(held(to, d, shape[d], member)),
-               scope);
-    const int64_t count = elements(f_.type(part).shape).value();
-    op.sends.push_back(count);
+          take(part, d,
+               *held(from, d, shape[d], rank_).positions_of(ranges[static_cast<size_t>(d)]), scope);
+    const Dim count = elements(f_.type(part).shape);
+    op.sends.push_back(count.value());
     packed.push_back(add(Reshape{{count}}, {part}, scope));
   }
-  Dims local = shape;
-  for (int d = 0; d < shape.rank(); ++d) {
-    const bool cut = std::find(sliced.begin(), sliced.end(), d) != sliced.end();
-    local[d] = held(cut ? to : from, d, shape[d], rank_).size();
-  }
-  Ranges arrival;
-  std::vector<Dims> shapes;
-  for (const Ranges& part : sources(from, to, dim, extent, rank_, members)) {
-    arrival.add(part);
-    local[dim] = part.size();
-    shapes.push_back(local);
-    int64_t count = 1;
-    for (const int64_t e : local) count *= e;
-    op.receives.push_back(count);
+  std::vector<Shape> shapes;
+  for (const int member : members) {
+    Shape& part = shapes.emplace_back();
+    for (const Ranges& ranges : box(shape, from, to, along, rank_, member, mesh_))
+      part.push_back(ranges.size());
+    op.receives.push_back(elements(part).value());
   }
   const ValueId arrived = add(op, {add(Concat{0}, packed, scope)}, scope);
-  std::vector<ValueId> parts;
+  std::map<int, ValueId> parts;  // by source
   int64_t start = 0;
   for (size_t m = 0; m < members.size(); ++m) {
     const ValueId flat = add(Slice{0, start, op.receives[m], 1}, {arrived}, scope);
-    parts.push_back(add(Reshape{to_shape(shapes[m])}, {flat}, scope));
+    parts[members[m]] = add(Reshape{shapes[m]}, {flat}, scope);
     start += op.receives[m];
   }
-  x = add(Concat{dim}, parts, scope);
-  return take(x, dim, *arrival.positions_of(held(to, dim, extent, rank_)), scope);
+  for (int d = 0; d < shape.rank(); ++d)
+    if (along[static_cast<size_t>(d)] != 0)
+      parts = joined(parts, shape, from, to, d, along[static_cast<size_t>(d)], scope);
+  from.dims = to.dims;
+  return parts.begin()->second;
+}
+
+// Puts together the parts of sources that differ along some axes, in the order wanted.
+std::map<int, ValueId> Resharder::joined(const std::map<int, ValueId>& parts, const Dims& shape,
+                                         const Placement& from, const Placement& to, int dim,
+                                         AxisSet along, const std::string& scope) {
+  Ranges arrival;
+  for (const Ranges& part : sources(from, to, dim, shape[dim], rank_, mesh_.group(rank_, along)))
+    arrival.add(part);
+  const auto order = arrival.positions_of(held(to, dim, shape[dim], rank_));
+  std::map<int, ValueId> result;
+  for (const auto& [source, part] : parts) {
+    if (mesh_.position(source, along) != 0) continue;
+    std::vector<ValueId> list;
+    for (const int member : mesh_.group(source, along)) list.push_back(parts.at(member));
+    result[source] = take(add(Concat{dim}, list, scope), dim, *order, scope);
+  }
+  return result;
 }
 
 int64_t moved_elements(const Dims& shape, const Placement& from, const Placement& to,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
+
 #include "ir/graph.h"
 #include "shard/placement.h"
 
@@ -25,15 +27,19 @@ class Resharder {
  private:
   ValueId sum(ValueId x, const Dims& shape, Placement& from, const Placement& to,
               const std::string& scope);
-  ValueId gather(ValueId x, const Dims& shape, Placement& from, const Placement& to, int dim,
-                 const std::string& scope);
-  std::optional<ValueId> gather_evenly(ValueId x, const Dims& shape, const Placement& from,
-                                       const Placement& to, int dim, const std::vector<int>& sliced,
-                                       const std::string& scope);
-  ValueId exchange(ValueId x, const Dims& shape, const Placement& from, const Placement& to,
-                   int dim, const std::vector<int>& sliced, const std::string& scope);
-  ValueId slice(ValueId x, const Dims& shape, const Placement& from, const Placement& to, int dim,
+  ValueId gather_evenly(ValueId x, const Dims& shape, Placement& from, const Placement& to, int dim,
+                        const std::string& scope);
+  ValueId exchange(ValueId x, const Dims& shape, Placement& from, const Placement& to,
+                   const std::string& scope);
+  std::map<int, ValueId> joined(const std::map<int, ValueId>& parts, const Dims& shape,
+                                const Placement& from, const Placement& to, int dim, AxisSet along,
+                                const std::string& scope);
+  ValueId slice(ValueId x, const Dims& shape, const Placement& from, const Placement& to,
                 const std::string& scope);
+  std::vector<int> missing_dims(const Dims& shape, const Placement& from,
+                                const Placement& to) const;
+  bool may_gather_alone(const Dims& shape, const Placement& from, const Placement& to,
+                        int dim) const;
   ValueId add(Op op, std::vector<ValueId> in, const std::string& scope) {
     return f_.add1(std::move(op), std::move(in), "", scope);
   }
