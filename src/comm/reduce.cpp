@@ -30,15 +30,38 @@ const Kernels& chosen() {
   return portable::kernels();
 }
 
+void combine(const Kernels::Combine (&table)[kDTypeCount][kReduceCount], DType dtype, Reduce op,
+             std::span<const void* const> ins, void* out, int64_t n, size_t ranks) {
+  if (n == 0) return;
+  const auto kernel = table[static_cast<int>(dtype)][static_cast<int>(op)];
+  require(kernel != nullptr, Errc::internal, to_string(op), " of ", to_string(dtype),
+          " is not defined");
+  kernel(ins.data(), ins.size(), out, n, ranks);
+}
+
+bool is_small_float(DType dtype) { return is_float(dtype) && size_of(dtype) < sizeof(float); }
+
 }  // namespace
 
 void reduce_elements(DType dtype, Reduce op, std::span<const void* const> ins, void* out,
                      int64_t n) {
-  if (n == 0) return;
-  const auto kernel = chosen().reduce[static_cast<int>(dtype)][static_cast<int>(op)];
-  require(kernel != nullptr, Errc::internal, to_string(op), " of ", to_string(dtype),
-          " is not defined");
-  kernel(ins.data(), ins.size(), out, n);
+  combine(chosen().reduce, dtype, op, ins, out, n, ins.size());
+}
+
+DType partial_dtype(DType dtype) { return is_small_float(dtype) ? DType::f32 : dtype; }
+
+void reduce_to_partial(DType dtype, Reduce op, std::span<const void* const> ins, void* partial,
+                       int64_t n) {
+  if (op == Reduce::avg) op = Reduce::sum;
+  const Kernels& k = chosen();
+  combine(is_small_float(dtype) ? k.to_partial : k.reduce, dtype, op, ins, partial, n, ins.size());
+}
+
+void reduce_from_partial(DType dtype, Reduce op, std::span<const void* const> partials, void* out,
+                         int64_t n, int ranks) {
+  const Kernels& k = chosen();
+  combine(is_small_float(dtype) ? k.from_partial : k.reduce, dtype, op, partials, out, n,
+          static_cast<size_t>(ranks));
 }
 
 void copy_bytes(void* to, const void* from, size_t bytes, bool stream) {

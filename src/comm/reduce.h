@@ -12,6 +12,15 @@ namespace tutti::comm {
 void reduce_elements(DType dtype, Reduce op, std::span<const void* const> ins, void* out,
                      int64_t n);
 
+/// Partial results, of some of the ranks: those of 8- and 16-bit floats are f32, others as they
+/// are. avg is a sum in `to_partial`, divided by `ranks` in `from_partial`. Out may be one of ins
+/// where both have one type.
+DType partial_dtype(DType dtype);
+void reduce_to_partial(DType dtype, Reduce op, std::span<const void* const> ins, void* partial,
+                       int64_t n);
+void reduce_from_partial(DType dtype, Reduce op, std::span<const void* const> partials, void* out,
+                         int64_t n, int ranks);
+
 /// Copies bytes that do not overlap, past the caches when `stream`: for more than they hold.
 void copy_bytes(void* to, const void* from, size_t bytes, bool stream = false);
 

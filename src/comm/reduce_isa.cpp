@@ -101,50 +101,52 @@ struct Smallest {
   }
 };
 
-/// Elements [i, i + kCount) of `count` inputs; kInputs is count where it is known, else 0.
+/// Elements [i, i + kCount) of `count` inputs; kInputs is count where it is known, else 0. An
+/// average divides by `ranks`.
 template <class T, class Op, int kInputs>
 [[gnu::always_inline]] inline typename Lanes<T>::Vec fold(const void* const* ins, size_t count,
-                                                          int64_t i) {
+                                                          int64_t i, size_t ranks) {
   auto sum = Lanes<T>::load(static_cast<const T*>(ins[0]) + i);
   const size_t inputs = kInputs != 0 ? kInputs : count;
   for (size_t k = 1; k < inputs; ++k)
     sum = Op::combine(sum, Lanes<T>::load(static_cast<const T*>(ins[k]) + i));
   if constexpr (std::is_same_v<Op, Average>) {
     using Element = std::remove_reference_t<decltype(sum[0])>;
-    sum = sum / (decltype(sum){} + static_cast<Element>(inputs));
+    sum = sum / (decltype(sum){} + static_cast<Element>(ranks));
   }
   return sum;
 }
 
-template <class T, class Op, int kInputs>
-void fold_all(const void* const* ins, size_t count, void* out, int64_t n) {
+/// From elements of type T to To, which is computed in the same.
+template <class T, class To, class Op, int kInputs>
+void fold_all(const void* const* ins, size_t count, void* out, int64_t n, size_t ranks) {
   constexpr int kCount = Lanes<T>::kCount;
   int64_t i = 0;
   for (; i + kCount <= n; i += kCount)
-    Lanes<T>::store(static_cast<T*>(out) + i, fold<T, Op, kInputs>(ins, count, i));
+    Lanes<To>::store(static_cast<To*>(out) + i, fold<T, Op, kInputs>(ins, count, i, ranks));
   if (i == n) return;
   // What is left goes through vectors as well: one rounding for all, whatever the length.
   T rest[kMostRanks][kCount] = {};
   const void* lines[kMostRanks] = {};
-  const size_t bytes = static_cast<size_t>(n - i) * sizeof(T);
+  const auto left = static_cast<size_t>(n - i);
   for (size_t k = 0; k < count; ++k) {
-    std::memcpy(static_cast<void*>(rest[k]), static_cast<const T*>(ins[k]) + i, bytes);
+    std::memcpy(static_cast<void*>(rest[k]), static_cast<const T*>(ins[k]) + i, left * sizeof(T));
     lines[k] = rest[k];
   }
-  T last[kCount];
-  Lanes<T>::store(last, fold<T, Op, kInputs>(lines, count, 0));
-  std::memcpy(static_cast<void*>(static_cast<T*>(out) + i), last, bytes);
+  To last[kCount];
+  Lanes<To>::store(last, fold<T, Op, kInputs>(lines, count, 0, ranks));
+  std::memcpy(static_cast<void*>(static_cast<To*>(out) + i), last, left * sizeof(To));
 }
 
 template <class T, class Op>
-void reduce(const void* const* ins, size_t count, void* out, int64_t n) {
-  if (count == 2) return fold_all<T, Op, 2>(ins, count, out, n);
-  if (count == 4) return fold_all<T, Op, 4>(ins, count, out, n);
-  fold_all<T, Op, 0>(ins, count, out, n);
+void reduce(const void* const* ins, size_t count, void* out, int64_t n, size_t ranks) {
+  if (count == 2) return fold_all<T, T, Op, 2>(ins, count, out, n, ranks);
+  if (count == 4) return fold_all<T, T, Op, 4>(ins, count, out, n, ranks);
+  fold_all<T, T, Op, 0>(ins, count, out, n, ranks);
 }
 
 template <bool kAnd>
-void reduce_bool(const void* const* ins, size_t count, void* out, int64_t n) {
+void reduce_bool(const void* const* ins, size_t count, void* out, int64_t n, size_t) {
   for (int64_t i = 0; i < n; ++i) {
     bool all = kAnd;
     for (size_t k = 0; k < count; ++k) {
@@ -188,6 +190,23 @@ void fill(Kernels& kernels, DType dtype) {
   if constexpr (!std::is_integral_v<T>) row[static_cast<int>(Reduce::avg)] = reduce<T, Average>;
 }
 
+/// A small float, with its partial results in f32.
+template <class T>
+void fill_small(Kernels& kernels, DType dtype) {
+  fill<T>(kernels, dtype);
+  const auto both = [&](Reduce op, auto combine) {
+    using Op = decltype(combine);
+    kernels.to_partial[static_cast<int>(dtype)][static_cast<int>(op)] = fold_all<T, float, Op, 0>;
+    kernels.from_partial[static_cast<int>(dtype)][static_cast<int>(op)] = fold_all<float, T, Op, 0>;
+  };
+  both(Reduce::sum, Sum{});
+  both(Reduce::prod, Product{});
+  both(Reduce::max, Largest{});
+  both(Reduce::min, Smallest{});
+  kernels.from_partial[static_cast<int>(dtype)][static_cast<int>(Reduce::avg)] =
+      fold_all<float, T, Average, 0>;
+}
+
 }  // namespace
 
 const Kernels& kernels();
@@ -196,10 +215,10 @@ const Kernels& kernels() {
     Kernels k;
     fill<double>(k, DType::f64);
     fill<float>(k, DType::f32);
-    fill<f16>(k, DType::f16);
-    fill<bf16>(k, DType::bf16);
-    fill<f8_e4m3>(k, DType::f8_e4m3);
-    fill<f8_e5m2>(k, DType::f8_e5m2);
+    fill_small<f16>(k, DType::f16);
+    fill_small<bf16>(k, DType::bf16);
+    fill_small<f8_e4m3>(k, DType::f8_e4m3);
+    fill_small<f8_e5m2>(k, DType::f8_e5m2);
     fill<int64_t>(k, DType::i64);
     fill<int32_t>(k, DType::i32);
     fill<int16_t>(k, DType::i16);

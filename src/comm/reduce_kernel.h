@@ -10,8 +10,11 @@ namespace tutti::comm {
 
 /// What reduce_isa.cpp offers for one instruction set; null where nothing is defined.
 struct Kernels {
-  void (*reduce[kDTypeCount][kReduceCount])(const void* const* ins, size_t count, void* out,
-                                            int64_t n) = {};
+  using Combine = void (*)(const void* const* ins, size_t count, void* out, int64_t n,
+                           size_t ranks);
+  Combine reduce[kDTypeCount][kReduceCount] = {};
+  // Small floats only: to f32 without avg, and from there.
+  Combine to_partial[kDTypeCount][kReduceCount] = {}, from_partial[kDTypeCount][kReduceCount] = {};
   void (*stream)(void* to, const void* from, size_t bytes) = nullptr;
 };
 

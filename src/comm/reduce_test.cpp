@@ -140,5 +140,40 @@ TEST(Collectives, AreDefinedAsTheTableSays) {
   }
 }
 
+TEST(PartialResults, OfSmallFloatsAreRoundedOnlyAtTheEnd) {
+  for_each_isa([] {
+    // 256 + 1 + 1 + ... is lost in bf16, one by one.
+    for (int n : {1, 15, 16, 17, 100}) {
+      const auto count = static_cast<size_t>(n);
+      std::vector<bf16> large(count, bf16(256.0f)), one(count, bf16(1.0f)), out(count);
+      std::vector<float> a(count), b(count);
+      const void* first[] = {large.data(), one.data()};
+      const void* second[] = {one.data(), one.data(), one.data()};
+      reduce_to_partial(DType::bf16, Reduce::avg, first, a.data(), n);
+      reduce_to_partial(DType::bf16, Reduce::avg, second, b.data(), n);
+      EXPECT_EQ(a, std::vector<float>(count, 257.0f));
+      const void* both[] = {a.data(), b.data()};
+      reduce_from_partial(DType::bf16, Reduce::avg, both, out.data(), n, 5);
+      for (bf16 x : out) EXPECT_EQ(x.bits, bf16(52.0f).bits);
+      reduce_from_partial(DType::bf16, Reduce::max, both, out.data(), n, 5);
+      for (bf16 x : out) EXPECT_EQ(x.bits, bf16(257.0f).bits);
+    }
+  });
+}
+
+TEST(PartialResults, OfOtherTypesAreOfThatType) {
+  const int64_t a[] = {1, 2, 3}, b[] = {10, 20, 30};
+  int64_t out[3];
+  const void* ins[] = {a, b};
+  EXPECT_EQ(partial_dtype(DType::i64), DType::i64);
+  reduce_to_partial(DType::i64, Reduce::sum, ins, out, 3);
+  EXPECT_EQ(out[2], 33);
+  const double c[] = {6}, d[] = {3};
+  double average[1];
+  const void* sums[] = {c, d};
+  reduce_from_partial(DType::f64, Reduce::avg, sums, average, 1, 6);
+  EXPECT_EQ(average[0], 1.5);
+}
+
 }  // namespace
 }  // namespace tutti::comm

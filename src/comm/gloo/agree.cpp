@@ -23,7 +23,7 @@ int64_t before(std::span<const int64_t> counts, int r) {
 }  // namespace
 
 /// What rank r needs of this one in all.
-GlooTransport::Block GlooTransport::gives(const Work& w, int r) const {
+Block GlooTransport::gives(const Work& w, int r) const {
   const size_t bytes = static_cast<size_t>(w.c.count) * w.element;
   const Block block{w.in + static_cast<size_t>(r) * bytes, bytes};
   switch (w.c.kind) {
@@ -102,7 +102,7 @@ void GlooTransport::agree(Work& w) {
     const int r = (rank() + k) % size();
     const Block block = gives(w, r);
     const size_t data = ahead(w, block.bytes);
-    std::byte* to = room(w, r, head + data);
+    std::byte* to = w.courier.room(r, head + data);
     std::memcpy(to, words, sizeof words);
     if (w.c.kind == Kind::all_to_all_v) {
       std::memcpy(to + kRecordBytes, w.c.sends.data(), w.c.sends.size_bytes());
@@ -110,19 +110,19 @@ void GlooTransport::agree(Work& w) {
                   w.c.receives.size_bytes());
     }
     copy_bytes(to + head, block.data, data);
-    lane(r).send(head + data);
+    w.courier.go(r, head + data);
   }
-  await(w, group_.others());
+  w.courier.await(group_.others());
   compare(w);
   // The data stay for finish_short, all_to_all_v's too.
   if (is_short(w) || w.c.kind == Kind::all_to_all_v) return;
   for (int r = 0; r < size(); ++r)
-    if (r != rank()) lane(r).pop();
+    if (r != rank()) w.courier.take(r);
 }
 
-void GlooTransport::compare(const Work& w) {
+void GlooTransport::compare(Work& w) {
   for (int r = 0; r < size(); ++r)
-    if (r != rank()) group_.heard(r, reinterpret_cast<const uint64_t*>(front(r).data));
+    if (r != rank()) group_.heard(r, reinterpret_cast<const uint64_t*>(w.courier.front(r).data));
   const auto record = [&](int r) -> const Record& {
     return r == rank() ? w.record : group_.activity(r).collective[w.record.number() % kHistory];
   };
@@ -132,13 +132,14 @@ void GlooTransport::compare(const Work& w) {
   if (w.c.kind == Kind::all_to_all_v) compare_counts(w);
 }
 
-void GlooTransport::compare_counts(const Work& w) {
+void GlooTransport::compare_counts(Work& w) {
   const auto n = static_cast<size_t>(size());
   const auto count = [&](int r, bool receives, int other) {
     const auto i = static_cast<size_t>(other);
     if (r == rank()) return receives ? w.c.receives[i] : w.c.sends[i];
     int64_t value;
-    std::memcpy(&value, front(r).data + kRecordBytes + (receives ? n + i : i) * sizeof value,
+    std::memcpy(&value,
+                w.courier.front(r).data + kRecordBytes + (receives ? n + i : i) * sizeof value,
                 sizeof value);
     return value;
   };
@@ -157,17 +158,17 @@ void GlooTransport::finish_short(Work& w) {
   if (reduces(w.c.kind)) {
     Inputs ins{};
     for (int r = 0; r < size(); ++r)
-      ins[static_cast<size_t>(r)] = r == rank() ? gives(w, r).data : front(r).data + head;
+      ins[static_cast<size_t>(r)] = r == rank() ? gives(w, r).data : w.courier.front(r).data + head;
     if (gets(w, rank()) != 0) reduce_pieces(w, ins, w.out, gets(w, rank()));
   } else {
     for (int r = 0; r < size(); ++r) {
       if (gets(w, r) == 0) continue;
-      const std::byte* from = r == rank() ? gives(w, r).data : front(r).data + head;
+      const std::byte* from = r == rank() ? gives(w, r).data : w.courier.front(r).data + head;
       copy_bytes(place_of(w, r), from, gets(w, r));
     }
   }
   for (int r = 0; r < size(); ++r)
-    if (r != rank()) lane(r).pop();
+    if (r != rank()) w.courier.take(r);
 }
 
 }  // namespace tutti::comm

@@ -39,16 +39,17 @@ void GlooTransport::exchange(Work& w, const Blocks& out, const Blocks& in, size_
     for (int k = 1; k < size(); ++k) {
       const int r = (rank() + k) % size();
       const Block& block = out[static_cast<size_t>(r)];
-      if (const size_t bytes = part(block, at); bytes != 0) send(w, r, {block.data + at, bytes});
+      if (const size_t bytes = part(block, at); bytes != 0)
+        w.courier.send(r, {block.data + at, bytes});
     }
     if (at == 0) continue;
     uint64_t ranks = 0;
     for (int r = 0; r < size(); ++r)
       if (r != rank() && part(in[static_cast<size_t>(r)], at - piece) != 0)
         ranks |= TcpGroup::bit(r);
-    await(w, ranks);
+    w.courier.await(ranks);
     take(at - piece, ranks);
-    for (; ranks != 0; ranks &= ranks - 1) lane(std::countr_zero(ranks)).pop();
+    for (; ranks != 0; ranks &= ranks - 1) w.courier.take(std::countr_zero(ranks));
   }
 }
 
@@ -66,7 +67,7 @@ void GlooTransport::move_blocks(Work& w) {
   const auto take = [&](size_t at, uint64_t ranks) {
     for (; ranks != 0; ranks &= ranks - 1) {
       const int r = std::countr_zero(ranks);
-      copy_bytes(place_of(w, r) + at, front(r).data, front(r).bytes);
+      copy_bytes(place_of(w, r) + at, w.courier.front(r).data, w.courier.front(r).bytes);
     }
   };
   // Blocks of any size have one size of pieces: nobody knows them all.
@@ -75,17 +76,17 @@ void GlooTransport::move_blocks(Work& w) {
 }
 
 /// Blocks of an all_to_all_v that came with the first messages, or went.
-void GlooTransport::take_ahead(const Work& w, Blocks& out, Blocks& in) {
+void GlooTransport::take_ahead(Work& w, Blocks& out, Blocks& in) {
   for (int r = 0; r < size(); ++r) {
     if (r == rank()) continue;
     Block& sent = out[static_cast<size_t>(r)];
     Block& got = in[static_cast<size_t>(r)];
     if (ahead(w, sent.bytes) != 0) sent.bytes = 0;
     if (ahead(w, got.bytes) != 0) {
-      copy_bytes(place_of(w, r), front(r).data + head_bytes(w), got.bytes);
+      copy_bytes(place_of(w, r), w.courier.front(r).data + head_bytes(w), got.bytes);
       got.bytes = 0;
     }
-    lane(r).pop();
+    w.courier.take(r);
   }
 }
 
@@ -100,7 +101,7 @@ void GlooTransport::reduce_scatter(Work& w) {
   exchange(w, out, in, piece, [&](size_t at, uint64_t) {
     Inputs ins{};
     for (int r = 0; r < size(); ++r)
-      ins[static_cast<size_t>(r)] = r == rank() ? gives(w, r).data + at : front(r).data;
+      ins[static_cast<size_t>(r)] = r == rank() ? gives(w, r).data + at : w.courier.front(r).data;
     reduce_pieces(w, ins, w.out + at, std::min(piece, bytes - at));
   });
   // Alone, there was nothing to wait for.
@@ -124,7 +125,7 @@ void GlooTransport::all_reduce(Work& w) {
       const int r = (rank() + k) % size();
       const Part its = part(t, r);
       const std::byte* from = w.in + bytes(t * chunk + its.begin);
-      if (its.size() != 0) send(w, r, {from, bytes(its.size())});
+      if (its.size() != 0) w.courier.send(r, {from, bytes(its.size())});
     }
     if (t >= 1 && t <= chunks) {
       const Part mine = part(t - 1, rank());
@@ -135,31 +136,31 @@ void GlooTransport::all_reduce(Work& w) {
       for (int r = 0; r < size(); ++r)
         if (r != rank() && part(t - 2, r).size() != 0) ranks |= TcpGroup::bit(r);
       if (w.c.kind == Kind::reduce && w.c.root != rank()) continue;
-      await(w, ranks);
+      w.courier.await(ranks);
       for (; ranks != 0; ranks &= ranks - 1) {
         const int r = std::countr_zero(ranks);
-        copy_bytes(w.out + bytes((t - 2) * chunk + part(t - 2, r).begin), front(r).data,
-                   front(r).bytes);
-        lane(r).pop();
+        copy_bytes(w.out + bytes((t - 2) * chunk + part(t - 2, r).begin), w.courier.front(r).data,
+                   w.courier.front(r).bytes);
+        w.courier.take(r);
       }
     }
   }
 }
 
 /// Reduces bytes [at, at + bytes), which all others have sent, and sends what they become.
-void GlooTransport::reduce_part(const Work& w, size_t at, size_t bytes) {
+void GlooTransport::reduce_part(Work& w, size_t at, size_t bytes) {
   if (bytes == 0) return;
-  await(w, group_.others());
+  w.courier.await(group_.others());
   Inputs ins{};
   for (int r = 0; r < size(); ++r)
-    ins[static_cast<size_t>(r)] = r == rank() ? w.in + at : front(r).data;
+    ins[static_cast<size_t>(r)] = r == rank() ? w.in + at : w.courier.front(r).data;
   const bool to_root = w.c.kind == Kind::reduce && w.c.root != rank();
-  reduce_pieces(w, ins, to_root ? room(w, w.c.root, bytes) : w.out + at, bytes);
-  if (to_root) lane(w.c.root).send(bytes);
+  reduce_pieces(w, ins, to_root ? w.courier.room(w.c.root, bytes) : w.out + at, bytes);
+  if (to_root) w.courier.go(w.c.root, bytes);
   for (int k = 1; k < size(); ++k) {
     const int r = (rank() + k) % size();
-    lane(r).pop();
-    if (w.c.kind == Kind::all_reduce) send(w, r, {w.out + at, bytes});
+    w.courier.take(r);
+    if (w.c.kind == Kind::all_reduce) w.courier.send(r, {w.out + at, bytes});
   }
 }
 

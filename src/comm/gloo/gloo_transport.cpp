@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "comm/gloo/gloo_transport.h"
 
-#include <cstring>
-
-#include "comm/reduce.h"
 #include "core/error.h"
 
 namespace tutti::comm {
@@ -21,7 +18,8 @@ GlooTransport::GlooTransport(std::shared_ptr<Control> control, const Site& site,
                              const std::string& name, std::vector<int> members,
                              const std::string& outermost, double deadline_s)
     : group_(std::move(control), name, std::move(members), outermost),
-      lanes_(with_deadline(group_, deadline_s), site) {}
+      lanes_(with_deadline(group_, deadline_s), site),
+      hosts_(lanes_.hosts()) {}
 
 GlooTransport::~GlooTransport() {
   lanes_.drain(group_);
@@ -52,13 +50,23 @@ std::vector<std::vector<Entry>> GlooTransport::history() const {
 void GlooTransport::run(const Collective& c, uint64_t number, uint64_t label_hash, const void* in,
                         void* out) {
   group_.check();
-  Work w{c, group_.begin(c, number, label_hash), static_cast<const std::byte*>(in),
-         static_cast<std::byte*>(out), size_of(c.dtype)};
+  Record& record = group_.begin(c, number, label_hash);
+  Work w{c,
+         record,
+         static_cast<const std::byte*>(in),
+         static_cast<std::byte*>(out),
+         size_of(c.dtype),
+         {group_, lanes_, record}};
   agree(w);
+  const bool hosts = goes_by_hosts(w);
   if (is_short(w)) {
     finish_short(w);
-  } else if (goes_by_hosts(w)) {
-    by_hosts(w);
+  } else if (c.kind == Kind::all_reduce && hosts) {
+    all_reduce_by_hosts(w.courier, hosts_, c, w.in, w.out, kept_);
+  } else if (c.kind == Kind::reduce_scatter && hosts) {
+    reduce_scatter_by_hosts(w.courier, hosts_, c, w.in, w.out, kept_);
+  } else if (c.kind == Kind::all_gather && hosts) {
+    all_gather_by_hosts(w.courier, hosts_, c, w.in, w.out);
   } else if (c.kind == Kind::all_reduce || c.kind == Kind::reduce) {
     all_reduce(w);
   } else if (c.kind == Kind::reduce_scatter) {
@@ -69,30 +77,12 @@ void GlooTransport::run(const Collective& c, uint64_t number, uint64_t label_has
   group_.end(w.record);
 }
 
-std::byte* GlooTransport::room(const Work& w, int r, size_t bytes) {
-  group_.wait(w.record, [&] { return lane(r).has_room() ? 0 : TcpGroup::bit(r); });
-  return lane(r).place(bytes);
-}
-
-void GlooTransport::send(const Work& w, int r, Block block) {
-  copy_bytes(room(w, r, block.bytes), block.data, block.bytes);
-  lane(r).send(block.bytes);
-}
-
-/// Waits until each of these ranks has sent a message.
-void GlooTransport::await(const Work& w, uint64_t ranks) {
-  group_.wait(w.record, [&] {
-    for (uint64_t left = ranks; left != 0; left &= left - 1) {
-      const int r = std::countr_zero(left);
-      if (lane(r).has_message()) ranks &= ~TcpGroup::bit(r);
-    }
-    return ranks;
-  });
-}
-
-GlooTransport::Block GlooTransport::front(int r) {
-  const auto message = lane(r).front();
-  return {message.data(), message.size()};
+bool GlooTransport::goes_by_hosts(const Work& w) const {
+  if (hosts_.count() == 1 || hosts_.most == 1) return false;
+  if (w.c.kind != Kind::all_reduce && w.c.kind != Kind::reduce_scatter &&
+      w.c.kind != Kind::all_gather)
+    return false;
+  return static_cast<size_t>(w.c.count) * w.element >= lanes_.site().options.by_hosts_bytes;
 }
 
 }  // namespace tutti::comm

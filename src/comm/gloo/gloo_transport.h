@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 
+#include "comm/gloo/by_hosts.h"
 #include "comm/gloo/form.h"
 #include "comm/tcp/group.h"
 #include "comm/transport.h"
@@ -45,21 +46,10 @@ class GlooTransport : public Transport {
     const std::byte* in;
     std::byte* out;
     size_t element;  // bytes
-  };
-  /// A run of bytes.
-  struct Block {
-    const std::byte* data = nullptr;
-    size_t bytes = 0;
+    Courier courier;
   };
   using Blocks = std::array<Block, kMostRanks>;
   using Inputs = std::array<const void*, kMostRanks>;
-
-  // Messages between collectives' ranks.
-  Lane& lane(int r) { return lanes_.collective(r); }
-  std::byte* room(const Work& w, int r, size_t bytes);
-  void send(const Work& w, int r, Block block);
-  void await(const Work& w, uint64_t ranks);
-  Block front(int r);
 
   // agree.cpp: what each gives and gets in all, and the first message.
   Block gives(const Work& w, int r) const;
@@ -69,8 +59,8 @@ class GlooTransport : public Transport {
   size_t head_bytes(const Work& w) const;
   size_t ahead(const Work& w, size_t bytes) const;
   void agree(Work& w);
-  void compare(const Work& w);
-  void compare_counts(const Work& w);
+  void compare(Work& w);
+  void compare_counts(Work& w);
   void finish_short(Work& w);
 
   // exchange.cpp: what follows.
@@ -78,15 +68,13 @@ class GlooTransport : public Transport {
   template <class Take>
   void exchange(Work& w, const Blocks& out, const Blocks& in, size_t piece, const Take& take);
   void move_blocks(Work& w);
-  void take_ahead(const Work& w, Blocks& out, Blocks& in);
+  void take_ahead(Work& w, Blocks& out, Blocks& in);
   void reduce_scatter(Work& w);
   void all_reduce(Work& w);
-  void reduce_part(const Work& w, size_t at, size_t bytes);
+  void reduce_part(Work& w, size_t at, size_t bytes);
   void reduce_pieces(const Work& w, Inputs& ins, void* out, size_t bytes);
 
-  // hierarchy.cpp
   bool goes_by_hosts(const Work& w) const;
-  void by_hosts(Work& w);
 
   // pairs.cpp
   bool advance_send(Pair& pair, Lane& lane);
@@ -94,7 +82,9 @@ class GlooTransport : public Transport {
 
   mutable TcpGroup group_;
   Lanes lanes_;
-  bool suspect_ = false;  // a peer was gone, or late, at the last look
+  HostMap hosts_;
+  std::vector<std::byte> kept_;  // for reductions by hosts
+  bool suspect_ = false;         // a peer was gone, or late, at the last look
 };
 
 }  // namespace tutti::comm
