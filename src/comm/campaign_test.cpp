@@ -3,12 +3,16 @@
 // the rank at fault, and nothing is left.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <numeric>
 #include <random>
 
+#include "comm/deadline.h"
 #include "comm/ranks_for_tests.h"
 
 namespace tutti::comm {
@@ -87,23 +91,48 @@ void check(const Trial& trial, const std::vector<Outcome>& outcomes) {
   EXPECT_EQ(leftovers(), "") << to_string(trial);
 }
 
+/// Files that this process has open, and its threads.
+size_t entries_in(const char* folder) {
+  const std::filesystem::directory_iterator begin(folder), end;
+  return static_cast<size_t>(std::distance(begin, end));
+}
+
+/// A number that forked processes share.
+class SharedCount {
+ public:
+  SharedCount()
+      : at_(mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+    require(at_ != MAP_FAILED, Errc::io, "mmap");
+  }
+  ~SharedCount() { munmap(at_, sizeof(std::atomic<int>)); }
+  std::atomic<int>& count() const { return *static_cast<std::atomic<int>*>(at_); }
+  void await(int wanted) const {
+    const Deadline deadline(20);
+    while (count() < wanted && !deadline.passed())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+ private:
+  void* at_;
+};
+
 void execute(const Trial& trial) {
+  const size_t files = entries_in("/proc/self/fd"), threads = entries_in("/proc/self/task");
   GroupOptions options;
   options.deadline_s = waits_for_deadline(trial.fault) ? kDeadline : 20;
   options.shm.chunk_bytes = 16 << 10;
-  if (trial.place == Place::threads) {
-    return check(trial, run_ranks(trial.place, trial.size, options,
-                                  [&](Communicator& g) { body(g, trial); }));
-  }
-  const std::string name = fresh_name();
-  check(trial, fork_ranks(
-                   trial.size, 30,
-                   [&](int r) {
-                     Communicator g = join_group(meet_on_host(), name, r, trial.size, options);
+  options.tcp = {16 << 10, 8 << 10, 1 << 10, 8 << 10};
+  const SharedCount joined;
+  check(trial, run_ranks(
+                   trial.place, trial.size, options,
+                   [&](Communicator& g) {
+                     ++joined.count();
                      body(g, trial);
                    },
                    [&](std::vector<pid_t>& ids) {
                      if (trial.fault != Fault::killed && trial.fault != Fault::stopped) return;
+                     joined.await(trial.size);
                      std::this_thread::sleep_for(std::chrono::duration<double>(trial.after_s));
                      const pid_t id = ids[static_cast<size_t>(trial.victim)];
                      kill(id, trial.fault == Fault::killed ? SIGKILL : SIGSTOP);
@@ -111,13 +140,24 @@ void execute(const Trial& trial) {
                      std::this_thread::sleep_for(std::chrono::duration<double>(2.5 * kDeadline));
                      kill(id, SIGCONT);
                    }));
+  EXPECT_EQ(entries_in("/proc/self/fd"), files) << to_string(trial);
+  EXPECT_EQ(entries_in("/proc/self/task"), threads) << to_string(trial);
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << to_string(trial) << ": a process is left";
 }
 
-constexpr std::pair<Place, Fault> kRows[] = {
-    {Place::processes, Fault::killed}, {Place::processes, Fault::stopped},
-    {Place::processes, Fault::exits},  {Place::processes, Fault::late},
-    {Place::processes, Fault::leaves}, {Place::threads, Fault::late},
-    {Place::threads, Fault::leaves}};
+struct Row {
+  Place place;
+  Fault fault;
+};
+std::vector<Row> rows() {
+  std::vector<Row> all;
+  for (Place place : {Place::processes, Place::tcp_hosts, Place::tcp_processes, Place::threads,
+                      Place::tcp_threads}) {
+    for (Fault fault : {Fault::killed, Fault::stopped, Fault::exits, Fault::late, Fault::leaves})
+      if (!are_threads(place) || fault >= Fault::late) all.push_back({place, fault});
+  }
+  return all;
+}
 constexpr int kKinds = static_cast<int>(Kind::send) + 1;
 constexpr int kSlices = 10;
 
@@ -126,7 +166,8 @@ int trials() { return is_long() ? 500 : 40; }
 
 /// Fault and kind of trial i: all pairs come in turn, as the numbers of both have no common factor.
 Trial cell(int i) {
-  const auto [place, fault] = kRows[static_cast<size_t>(i) % std::size(kRows)];
+  static const std::vector<Row> kRows = rows();
+  const auto [place, fault] = kRows[static_cast<size_t>(i) % kRows.size()];
   return {place, fault, static_cast<Kind>(i % kKinds)};
 }
 
@@ -162,7 +203,8 @@ TEST(CampaignCells, AreAllMetInALongRun) {
     std::cout << "\n";
     EXPECT_TRUE(!is_long() || row.size() == static_cast<size_t>(kKinds)) << fault;
   }
-  EXPECT_EQ(histogram.size(), std::size(kRows));
+  EXPECT_EQ(histogram.size(), rows().size());
+  EXPECT_EQ(std::gcd(rows().size(), size_t{kKinds}), 1u);
 }
 
 }  // namespace

@@ -9,13 +9,8 @@
 #include <gloo/transport/context.h>
 #include <gloo/transport/tcp/device.h>
 #include <signal.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <time.h>
 
-#include <mutex>
-
-#include "comm/fd.h"
 #include "core/error.h"
 
 namespace tutti::comm {
@@ -59,7 +54,7 @@ auto guarded(const char* what, const F& f) {
 
 class WireDevice {
  public:
-  explicit WireDevice(const std::string& address) : wake_(eventfd(1, EFD_CLOEXEC)) {
+  explicit WireDevice(const std::string& address) {
     // Its thread inherits that all signals go elsewhere.
     sigset_t all, before;
     sigfillset(&all);
@@ -74,34 +69,7 @@ class WireDevice {
   }
   tcp::Device& device() { return *device_; }
 
-  /// While it lives, Gloo's thread does not sleep: to open or close a connection it must go around,
-  /// which takes 10 ms each time else.
-  class Haste {
-   public:
-    explicit Haste(WireDevice& device) : device_(device) {
-      const std::lock_guard lock(device_.mutex_);
-      if (device_.hasty_++ == 0)
-        device_.device().registerDescriptor(device_.wake_.get(), EPOLLIN, &device_.none_);
-    }
-    ~Haste() {
-      const std::lock_guard lock(device_.mutex_);
-      if (--device_.hasty_ == 0)
-        device_.device().unregisterDescriptor(device_.wake_.get(), &device_.none_);
-    }
-    Haste(const Haste&) = delete;
-
-   private:
-    WireDevice& device_;
-  };
-
  private:
-  struct Nothing : tcp::Handler {
-    void handleEvents(int) override {}
-  };
-  Fd wake_;  // can always be read
-  Nothing none_;
-  std::mutex mutex_;
-  int hasty_ = 0;
   std::shared_ptr<tcp::Device> device_;
 };
 
@@ -122,11 +90,7 @@ Wire::Wire(std::shared_ptr<WireDevice> device, int rank, int size)
   state_->context->setTimeout(std::chrono::milliseconds::zero());
 }
 
-Wire::~Wire() {
-  close();
-  const WireDevice::Haste haste(*state_->device);
-  state_->context.reset();
-}
+Wire::~Wire() { close(); }
 
 std::string Wire::listen(int r) {
   return guarded("Gloo", [&] {
@@ -136,14 +100,12 @@ std::string Wire::listen(int r) {
 }
 
 void Wire::connect(int r, const std::string& address) {
-  const WireDevice::Haste haste(*state_->device);
   guarded("Gloo", [&] {
     state_->context->getPair(r)->connect(std::vector<char>(address.begin(), address.end()));
   });
 }
 
 void Wire::close() noexcept try {
-  const WireDevice::Haste haste(*state_->device);
   for (int r = 0; r < state_->context->size; ++r)
     if (const auto& pair = state_->context->getPair(r)) pair->close();
 } catch (...) {
