@@ -25,7 +25,7 @@ constexpr int kJudges = 4;                 // that are asked in turn
 constexpr int64_t kByeNs = 1'000'000'000;  // for the last words
 
 // Who is cut off is noticed after this time; who is stopped still answers by its kernel.
-constexpr int kCutOffMs = 3000;
+constexpr int kCutOffMs = 2500;
 
 void set(const Fd& socket, int level, int option, int value) {
   setsockopt(socket.get(), level, option, &value, sizeof value);
