@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <pty.h>
 #include <sys/socket.h>
 
 #include <cstdlib>
@@ -286,6 +287,58 @@ TEST(Launch, EndsRanksThatAreStopped) {
                                                              folder.ready() + "kill -STOP $$"));
   EXPECT_EQ(ended.code, 5);
   expect_gone(numbers_of("process", ended.out), 1);
+}
+
+// tutti launch with a terminal, at which the test types.
+struct Terminal {
+  pid_t process;
+  int fd = -1;
+  std::string shown;
+
+  explicit Terminal(const Words& words) {
+    std::vector<char*> pointers;
+    for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+    pointers.push_back(nullptr);
+    process = forkpty(&fd, nullptr, nullptr, nullptr);
+    if (process != 0) return;
+    execv(pointers[0], pointers.data());
+    _exit(127);
+  }
+  ~Terminal() {
+    kill(process, SIGKILL);
+    waitpid(process, nullptr, 0);
+    close(fd);
+  }
+  bool type(const std::string& text) const {
+    return write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  }
+  bool shows(const std::string& text) {
+    char buffer[4096];
+    while (shown.find(text) == std::string::npos) {
+      pollfd p{fd, POLLIN, 0};
+      const ssize_t got = poll(&p, 1, 30000) > 0 ? read(fd, buffer, sizeof buffer) : 0;
+      if (got <= 0) return false;
+      shown.append(buffer, static_cast<size_t>(got));
+    }
+    return true;
+  }
+};
+
+TEST(Launch, PassesOnWhatIsTypedAtATerminal) {
+  Terminal terminal(launch({"-n", "2"}, "read x; echo got $x.; read x; echo then $x."));
+  ASSERT_TRUE(terminal.shows("[1] then ."));
+  ASSERT_TRUE(terminal.type("some words\n"));
+  EXPECT_TRUE(terminal.shows("[0] got some words.")) << terminal.shown;
+  ASSERT_TRUE(terminal.type("\x04"));  // Ctrl-D
+  EXPECT_TRUE(terminal.shows("[0] then .")) << terminal.shown;
+}
+
+TEST(Launch, EndsAllWhenItIsInterruptedAtATerminal) {
+  Terminal terminal(launch({"-n", "2"}, "trap 'echo int' INT; echo process=$$; exec sleep 1000"));
+  ASSERT_TRUE(terminal.shows("[0] process=") && terminal.shows("[1] process="));
+  ASSERT_TRUE(terminal.type("\x03"));  // Ctrl-C
+  EXPECT_TRUE(terminal.shows("signal 2 (Interrupt) ended the job")) << terminal.shown;
+  expect_gone(numbers_of("process", terminal.shown), 2);
 }
 
 TEST(Launch, OutlivesWhoReadsItsOutput) {

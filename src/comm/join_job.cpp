@@ -23,20 +23,19 @@ std::string name_of(const JobEnvironment& job, int occasion) {
   return occasion == 0 ? name : join(name, " #", occasion);
 }
 
-// Who keeps the store stays until nobody needs it. How the join ended stands before: errors here
-// change nothing.
-void leave(const JobStore& meeting, const std::string& name, const JobEnvironment& job,
-           double patience_s) {
+// Who keeps the store stays until nobody needs it, but not long: who has not said so by then has
+// died. How the join ended stands before: errors here change nothing.
+void leave(const JobStore& meeting, const std::string& name, const JobEnvironment& job) {
+  constexpr double kPatience_s = 2;
   try {
     say_farewell(*meeting.store, name, job.rank);
   } catch (const Error&) {
   }
-  if (meeting.server) await_farewells(*meeting.store, name, job.size, Deadline(patience_s));
+  if (meeting.server) await_farewells(*meeting.store, name, job.size, Deadline(kPatience_s));
 }
 
 Communicator join_by_store(const JobEnvironment& job, const std::string& name,
                            const GroupOptions& options, bool hierarchical) {
-  constexpr double kFarewell_s = 2;  // for others to hear of a failure
   const Deadline deadline(options.join_deadline_s);
   const JobStore meeting = open_job_store(job, name, deadline);
   const Member self{host_identity(), meeting.own_address, meeting.store_address};
@@ -45,10 +44,10 @@ Communicator join_by_store(const JobEnvironment& job, const std::string& name,
   try {
     Communicator group = join_over_tcp(*meeting.store, name, job.rank, job.size, self.host,
                                        address_of(members, job.rank), options, hierarchical);
-    leave(meeting, name, job, options.join_deadline_s);
+    leave(meeting, name, job);
     return group;
   } catch (...) {
-    leave(meeting, name, job, kFarewell_s);
+    leave(meeting, name, job);
     throw;
   }
 }
