@@ -3,7 +3,8 @@
 
 #include "compiled_model.h"
 #include "core/test_data.h"
-#include "tutti/communicator.h"
+#include "shard/mesh.h"
+#include "tutti/tutti.h"
 
 // Networks of one device on a mesh of ranks, beside what one rank gives.
 namespace tutti {
@@ -28,7 +29,8 @@ Tensors run_on(const Graph& graph, const Tensors& inputs, const Case& c, Communi
   program->graph = graph;
   CompileOptions options;
   if (ranks != nullptr) {
-    options.strategy = shard::Strategy{shard::Mesh::parse(c.mesh), c.context};
+    program->mesh = c.mesh;
+    program->context = c.context;
     options.rank = ranks->rank();
   }
   const Function& function = program->graph.function("run");
@@ -72,6 +74,52 @@ TEST_P(Sharding, GivesWhatOneRankGives) {
       EXPECT_LE(relative_error(found.at(name), tensor), tolerance(tensor))
           << "rank " << ranks.rank() << ", " << name;
   });
+}
+
+TEST(ShardedEngine, ServesEveryRankFromOneFile) {
+  BuildOptions options;
+  options.mesh = "tp=2,cp=2";
+  const std::string path = testing::TempDir() + "sharded.tutti";
+  Engine::build(test_model("flux") + ".pt2", options).save(path);
+  const Engine engine = Engine::load(path);
+  const TensorMap stored = load_tensors(test_model("flux") + ".inputs.safetensors");
+  const TensorMap expected = load_tensors(test_model("flux") + ".outputs.safetensors");
+  TensorMap inputs;
+  for (const PortInfo& port : engine.inputs()) inputs[port.name] = stored.at(port.name);
+  run_ranks(4, [&](Communicator& ranks) {
+    Session session = engine.session(1);
+    session.bind(ranks);
+    const TensorMap found = session.run(inputs);
+    for (const auto& [name, tensor] : expected)
+      EXPECT_LE(relative_error(found.at(name), tensor), 5e-5) << "rank " << ranks.rank();
+  });
+  run_ranks(2, [&](Communicator& ranks) {
+    Session session = engine.session(1);
+    try {
+      session.bind(ranks);
+      ADD_FAILURE() << "bound";
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), "the engine is made for 4 ranks (tp=2,cp=2), and is bound to 2");
+    }
+  });
+}
+
+TEST(ShardedEngine, RefusesMeshesThatAreNone) {
+  const auto error = [](const std::string& mesh, const std::string& context) {
+    BuildOptions options;
+    options.mesh = mesh;
+    options.context = context;
+    try {
+      Engine::build(test_model("llama") + ".pt2", options);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("built");
+  };
+  EXPECT_EQ(error("tp", ""), "mesh tp: tp; NAME=RANKS is wanted, as in tp=2,cp=4");
+  EXPECT_EQ(error("tp=2,tp=2", ""), "mesh: axis tp is there twice");
+  EXPECT_EQ(error("cp=4", "ulysses:2,ring:3"), "context ulysses:2,ring:3 is of 6 ranks; cp has 4");
+  EXPECT_EQ(error("cp=2", "star"), "context star: star; gather_kv, ulysses or ring is wanted");
 }
 
 std::vector<Case> cases() {

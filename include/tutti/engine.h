@@ -38,6 +38,14 @@ struct BuildOptions {
   std::vector<std::string> held;
   /// Threads that plans are tuned for, 0: the cores this process may use. Any number runs them.
   int threads = 0;
+  /// Ranks that share the work: axes with sizes, "tp=2,cp=4". tp splits heads and hidden
+  /// dimensions, cp the sequence, dp the batch. Sessions are bound to as many ranks. Empty: one.
+  std::string mesh;
+  /// How attention meets keys of other ranks along cp: "ulysses", "gather_kv", "ring", or two with
+  /// their sizes, "ulysses:2,ring:2".
+  std::string context = "ulysses";
+  /// The one rank that plans are made for; -1: all, so that one engine serves every rank.
+  int rank = -1;
   /// Off: every operator is a step of its own, for comparisons.
   bool fuse = true;
   /// Matrix products and convolutions by "own" kernels, "onednn", or "plain" loops; "auto" or empty

@@ -69,7 +69,8 @@ class Session {
   /// The collectives of every plan and group are compared, by order, kind, dtype, reduction, count
   /// and root, before any runs. A named group that `groups` leaves out means all ranks when every
   /// rank has that one name only and groups of as many as there are ranks. Ranks may take
-  /// build_deadline_s to come. The communicator is not needed afterwards.
+  /// build_deadline_s to come. The communicator is not needed afterwards. A session of an engine
+  /// with a mesh starts anew with the plans of its rank.
   /// Throws the same Error on all ranks: invalid_argument with the first difference, both sides
   /// shown, or names by rank that are not bound; what Communicator::run throws.
   void bind(Communicator& communicator, const RankGroups& groups = {},

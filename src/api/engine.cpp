@@ -2,6 +2,7 @@
 #include "tutti/engine.h"
 
 #include <algorithm>
+#include <set>
 
 #include "api/engine_state.h"
 #include "api/network.h"
@@ -13,6 +14,7 @@
 #include "import/weights.h"
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "shard/shard.h"
 
 namespace tutti {
 namespace {
@@ -38,15 +40,30 @@ void bind(Program& program, const BuildOptions& options) {
        shown < missing.size() ? ", ..." : "", "); a file or folder that holds them is wanted");
 }
 
-// Compiles for the shapes unless that was done; true when it was not.
-bool add_plan(Program& program, const InputShapes& given, const CompileOptions& options) {
+// Compiles for the shapes and each rank unless that was done; true when it was not.
+bool add_plans(Program& program, const InputShapes& given, CompileOptions options,
+               const std::vector<int>& ranks) {
   const std::vector<Dims> shapes = complete_shapes(program.graph, given);
   const SymbolValues symbols = bind_symbols(program.graph, program.graph.function("run"), shapes);
   for (const Plan& plan : program.plans)
     if (plan.symbols == symbols) return false;
-  Plan plan = compile_plan(program, symbols, options);
-  program.plans.push_back(std::move(plan));
+  for (const int rank : ranks) {
+    options.rank = rank;
+    Plan plan = compile_plan(program, symbols, options);
+    program.plans.push_back(std::move(plan));
+  }
   return true;
+}
+
+// Throws for a mesh that is none; one rank needs none.
+std::vector<int> set_mesh(Program& program, const BuildOptions& options) {
+  const int size = shard::Mesh::parse(options.mesh).size();
+  require_argument(options.rank >= -1 && options.rank < size, "rank ", options.rank, " of mesh ",
+                   options.mesh, "; -1 to ", size - 1, " is wanted");
+  if (size == 1) return {0};
+  program.mesh = options.mesh;
+  program.context = options.context;
+  return options.rank >= 0 ? std::vector<int>{options.rank} : planned_ranks(program);
 }
 
 bool is_static(const Graph& graph) {
@@ -72,6 +89,20 @@ void check_held(const Graph& graph, const std::vector<std::string>& held) {
   for (const std::string& name : held)
     require(std::find(names.begin(), names.end(), name) != names.end(), Errc::not_found,
             "held input ", name, " is not known; nearest: ", join_list(nearest_names(name, names)));
+}
+
+std::vector<int> planned_ranks(const Program& program) {
+  if (program.mesh.empty()) return {0};
+  const int size = shard::ways_of({shard::Mesh::parse(program.mesh), program.context}).mesh.size();
+  std::set<int> ranks;
+  for (const Plan& plan : program.plans) {
+    require_argument(plan.rank < size, "a plan is for rank ", plan.rank, "; mesh ", program.mesh,
+                     " has ", size, " ranks");
+    ranks.insert(plan.rank);
+  }
+  if (ranks.empty())
+    for (int r = 0; r < size; ++r) ranks.insert(r);
+  return {ranks.begin(), ranks.end()};
 }
 
 std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given) {
@@ -132,13 +163,14 @@ Engine Engine::compile(std::shared_ptr<Program> program, const BuildOptions& opt
   auto state = std::make_shared<State>();
   const int threads = options.threads > 0 ? options.threads : cpu::usable_cores();
   state->options = {options.fuse, options.matmul, threads, options.held};
+  state->ranks = set_mesh(*program, options);
   program->held = options.held;
   std::vector<InputShapes> shapes = options.shapes;
   if (shapes.empty() && is_static(graph)) shapes.emplace_back();
   for (size_t i = 0; i < shapes.size(); ++i) {
     report(options.progress, join("compiling plan ", i + 1, " of ", shapes.size()),
            0.3 + 0.5 * static_cast<double>(i) / static_cast<double>(shapes.size()));
-    add_plan(*program, shapes[i], state->options);
+    add_plans(*program, shapes[i], state->options, state->ranks);
   }
   if (missing_weights(*program).empty()) {
     report(options.progress, "packing weights", 0.8);
@@ -170,7 +202,7 @@ Engine Engine::build(const std::string& model_path, const BuildOptions& options)
 void Engine::plan(const InputShapes& shapes) {
   const std::lock_guard lock(state_->mutex);
   auto program = std::make_shared<Program>(*state_->program);
-  if (!add_plan(*program, shapes, state_->options)) return;
+  if (!add_plans(*program, shapes, state_->options, state_->ranks)) return;
   if (missing_weights(*program).empty()) compute_derived(*program);
   state_->program = std::move(program);
 }

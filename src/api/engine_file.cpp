@@ -46,6 +46,7 @@ Engine Engine::load(const std::string& path, const LoadOptions& options) {
   repack_for(*program, isa);
 
   auto state = std::make_shared<State>();
+  state->ranks = planned_ranks(*program);
   state->options.threads = cpu::usable_cores();
   state->options.held = options.held.value_or(program->held);
   if (state->options.held != program->held) {
@@ -53,6 +54,7 @@ Engine Engine::load(const std::string& path, const LoadOptions& options) {
     program->held = state->options.held;
     for (Plan& plan : program->plans) {
       if (options.progress) options.progress("compiling for other held inputs", 0.5);
+      state->options.rank = plan.rank;
       plan = compile_plan(*program, SymbolValues(plan.symbols), state->options);
     }
   }

@@ -14,6 +14,7 @@ struct Engine::State {
   std::mutex mutex;
   std::shared_ptr<const Program> program;
   CompileOptions options;
+  std::vector<int> ranks = {0};  ///< whose plans are made
 
   std::shared_ptr<const Program> current() {
     const std::lock_guard lock(mutex);
@@ -23,6 +24,11 @@ struct Engine::State {
 
 /// "f32[2, 3], f32[3, 4] -> f32[2, 4]"
 std::string step_types(const Step& step);
+
+/// The ranks of the program's mesh that have plans; all of them when there is no plan.
+///
+/// Throws invalid_argument for a mesh or context that is none, and a rank that is not in it.
+std::vector<int> planned_ranks(const Program& program);
 
 /// The shapes of all inputs of `run`, those not given from the symbols of the others.
 ///

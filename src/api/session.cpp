@@ -6,11 +6,28 @@
 #include "api/engine_state.h"
 #include "api/session_state.h"
 #include "core/error.h"
+#include "shard/mesh.h"
 
 namespace tutti {
 
-Session::State::State(std::shared_ptr<const Program> program, int threads)
-    : session(program, threads) {
+namespace {
+
+// The program of one rank: only its plans.
+std::shared_ptr<const Program> part_of(const std::shared_ptr<const Program>& whole, int rank) {
+  if (whole->mesh.empty()) return whole;
+  auto part = std::make_shared<Program>(*whole);
+  std::erase_if(part->plans, [&](const Plan& plan) { return plan.rank != rank; });
+  return part;
+}
+
+}  // namespace
+
+Session::State::State(std::shared_ptr<const Program> program_, int threads_)
+    : whole(std::move(program_)),
+      threads(threads_),
+      rank(whole->plans.empty() ? 0 : whole->plans[0].rank),
+      session(std::make_unique<runtime::Session>(part_of(whole, rank), threads)) {
+  const auto program = part_of(whole, rank);
   const Function& run = program->graph.function("run");
   for (ValueId id : run.inputs) {
     const Value& value = run.value(id);
@@ -39,7 +56,7 @@ size_t Session::State::check_inputs(std::span<const Tensor> inputs) {
            "; a contiguous tensor is wanted");
     shapes[i] = input.shape;
   }
-  const size_t plan = session.find_plan(shapes);
+  const size_t plan = session->find_plan(shapes);
   for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].data == nullptr && !(held[i] && given[plan][i]) && inputs[i].elements() != 0)
         [[unlikely]]
@@ -49,7 +66,7 @@ size_t Session::State::check_inputs(std::span<const Tensor> inputs) {
 }
 
 void Session::State::check_outputs(size_t plan, std::span<const Tensor> outputs) const {
-  const std::vector<Port>& ports = session.program().plans[plan].outputs;
+  const std::vector<Port>& ports = session->program().plans[plan].outputs;
   require_argument(outputs.size() == ports.size(), outputs.size(), " outputs given; ", ports.size(),
                    " are wanted");
   for (size_t i = 0; i < ports.size(); ++i) {
@@ -89,13 +106,13 @@ std::vector<Tensor> Session::State::in_order(const TensorMap& inputs) const {
 
 std::vector<Tensor> Session::State::new_outputs(size_t plan) const {
   std::vector<Tensor> outputs;
-  for (const Port& port : session.program().plans[plan].outputs)
+  for (const Port& port : session->program().plans[plan].outputs)
     outputs.push_back(port.present ? Tensor::zeros(port.dtype, port.shape) : Tensor{});
   return outputs;
 }
 
 TensorMap Session::State::named(size_t plan, const std::vector<Tensor>& outputs) const {
-  const std::vector<Port>& ports = session.program().plans[plan].outputs;
+  const std::vector<Port>& ports = session->program().plans[plan].outputs;
   TensorMap map;
   for (size_t i = 0; i < ports.size(); ++i)
     if (ports[i].present) map[ports[i].name] = outputs[i];
@@ -116,7 +133,7 @@ TensorMap Session::run(const TensorMap& inputs) {
   const std::vector<Tensor> ordered = state_->in_order(inputs);
   const size_t plan = state_->check_inputs(ordered);
   const std::vector<Tensor> outputs = state_->new_outputs(plan);
-  state_->session.run(plan, ordered, outputs);
+  state_->session->run(plan, ordered, outputs);
   state_->note_given(plan, ordered);
   return state_->named(plan, outputs);
 }
@@ -124,7 +141,7 @@ TensorMap Session::run(const TensorMap& inputs) {
 void Session::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
   const size_t plan = state_->check_inputs(inputs);
   state_->check_outputs(plan, outputs);
-  state_->session.run(plan, inputs, outputs);
+  state_->session->run(plan, inputs, outputs);
   state_->note_given(plan, inputs);
 }
 
@@ -137,10 +154,10 @@ Profile Session::profile(const TensorMap& inputs) {
   const size_t plan = state_->check_inputs(ordered);
   const std::vector<Tensor> outputs = state_->new_outputs(plan);
   std::vector<runtime::StepTime> times;
-  state_->session.profile(plan, ordered, outputs, times);
+  state_->session->profile(plan, ordered, outputs, times);
   state_->note_given(plan, ordered);
   Profile profile{state_->named(plan, outputs), {}};
-  const std::vector<Step>& run = state_->session.program().plans[plan].run;
+  const std::vector<Step>& run = state_->session->program().plans[plan].run;
   for (const runtime::StepTime& time : times) {
     const bool prepare = time.step < run.data() || time.step >= run.data() + run.size();
     profile.steps.push_back({std::string(time.step->op.name()), time.step->implementation,
@@ -150,27 +167,42 @@ Profile Session::profile(const TensorMap& inputs) {
   return profile;
 }
 
-void Session::bind(Communicator& communicator, const RankGroups& groups, double build_deadline_s) {
-  state_->session.bind(communicator, groups, build_deadline_s);
+void Session::State::become(int wanted, int ranks) {
+  if (whole->mesh.empty()) return;
+  const int size = shard::Mesh::parse(whole->mesh).size();
+  require_argument(ranks == size, "the engine is made for ", size, " ranks (", whole->mesh,
+                   "), and is bound to ", ranks);
+  const auto part = part_of(whole, wanted);
+  require_argument(!part->plans.empty() || whole->plans.empty(), "the engine has no plan for rank ",
+                   wanted, " of mesh ", whole->mesh);
+  if (wanted == rank) return;
+  session = std::make_unique<runtime::Session>(part, threads);
+  given.assign(part->plans.size(), std::vector<bool>(input_names.size()));
+  rank = wanted;
 }
 
-void Session::unbind() { state_->session.unbind(); }
-bool Session::bound() const { return state_->session.bound(); }
-uint64_t Session::bytes_sent() const { return state_->session.bytes_sent(); }
-std::string Session::history() const { return state_->session.history(); }
+void Session::bind(Communicator& communicator, const RankGroups& groups, double build_deadline_s) {
+  state_->become(communicator.rank(), communicator.size());
+  state_->session->bind(communicator, groups, build_deadline_s);
+}
+
+void Session::unbind() { state_->session->unbind(); }
+bool Session::bound() const { return state_->session->bound(); }
+uint64_t Session::bytes_sent() const { return state_->session->bytes_sent(); }
+std::string Session::history() const { return state_->session->history(); }
 
 Tensor Session::read(std::string_view resident) const {
-  return contiguous(state_->session.carried(resident));
+  return contiguous(state_->session->carried(resident));
 }
 
 void Session::reset(std::string_view resident) {
   require_argument(!resident.empty(), "reset: a name is wanted");
-  state_->session.reset(resident);
+  state_->session->reset(resident);
 }
 
-void Session::reset() { state_->session.reset(); }
+void Session::reset() { state_->session->reset(); }
 
-size_t Session::bytes() const { return state_->session.bytes(); }
+size_t Session::bytes() const { return state_->session->bytes(); }
 
 namespace {
 

@@ -9,7 +9,7 @@ namespace tutti {
 struct Session::State {
   State(std::shared_ptr<const Program> program, int threads);
 
-  const Function& function() const { return session.program().graph.function("run"); }
+  const Function& function() const { return session->program().graph.function("run"); }
   /// The plan for these inputs, all of them checked. A null tensor of a held input that was given
   /// before has the shape it had then.
   size_t check_inputs(std::span<const Tensor> inputs);
@@ -21,7 +21,14 @@ struct Session::State {
   /// Remembers which held inputs a plan has got.
   void note_given(size_t plan, std::span<const Tensor> inputs);
 
-  runtime::Session session;
+  /// Makes ready the plans of another rank of the program's mesh. Throws invalid_argument when the
+  /// mesh has another number of ranks, or there are no plans for the rank.
+  void become(int rank, int ranks);
+
+  std::shared_ptr<const Program> whole;  ///< with the plans of all ranks
+  int threads;
+  int rank;  ///< whose plans `session` has
+  std::unique_ptr<runtime::Session> session;
   std::vector<std::string> input_names;
   std::vector<TensorType> input_types;
   std::vector<bool> held;                ///< by input

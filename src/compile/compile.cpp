@@ -56,6 +56,7 @@ Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOp
   run_pipeline(c);
   Plan plan = place(c);
   plan.symbols = symbols;
+  plan.rank = options.rank;
   choose_implementations(plan.prepare, options);
   choose_implementations(plan.run, options);
   return plan;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "plan/plan.h"
-#include "shard/shard.h"
 
 namespace tutti {
 
@@ -16,9 +14,7 @@ struct CompileOptions {
   std::string matmul;  ///< auto (also ""), own, onednn or plain products, convolutions too
   int threads = 1;     ///< that the plan is tuned for; any number runs it
   std::vector<std::string> held;  ///< inputs that rarely change
-  /// Ranks that share the work; nothing: one. `rank` is whose plan is made.
-  std::optional<shard::Strategy> strategy;
-  int rank = 0;
+  int rank = 0;  ///< whose plan is made, of a program that ranks share
 };
 
 /// Compiles function `run` of the program's graph for these symbol values.

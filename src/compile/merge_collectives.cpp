@@ -186,7 +186,7 @@ class Merger {
 
 bool merge_collectives(Compilation& c) {
   // Programs that differ by rank keep what they are: ranks would merge in different ways.
-  if (!c.options.strategy) return false;
+  if (c.program.mesh.empty()) return false;
   return Merger(c.function).run();
 }
 

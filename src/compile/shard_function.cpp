@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compile/pass.h"
 #include "shard/localize.h"
+#include "shard/shard.h"
 
 namespace tutti {
 
 bool shard_function(Compilation& c) {
-  if (!c.options.strategy) return false;
-  const shard::Ways ways = shard::ways_of(*c.options.strategy);
-  if (ways.mesh.size() == 1) return false;
+  if (c.program.mesh.empty()) return false;
+  const shard::Ways ways = shard::ways_of({shard::Mesh::parse(c.program.mesh), c.program.context});
   c.function.remove_dead();
   const shard::Placements placements = shard::shard(c.function, ways);
   c.function = shard::localize(c.function, ways.mesh, placements, c.options.rank);

@@ -74,9 +74,9 @@ EngineHeader decode_header(std::span<const std::byte> bytes, const std::string& 
           Errc::corrupt, path, ": is no engine file: its first bytes are other ones");
   EngineHeader header;
   header.version = in.get<uint32_t>("version");
-  require(header.version <= kEngineVersion, Errc::unsupported, path, ": has version ",
-          header.version, " of the engine format; this program reads up to ", kEngineVersion);
-  in.check(header.version > 0, "version is 0; 1 to ", kEngineVersion, " is wanted");
+  require(header.version == kEngineVersion, Errc::unsupported, path, ": has version ",
+          header.version, " of the engine format; this program reads ", kEngineVersion,
+          ": build it again");
   in.check(in.left() >= EngineHeader::kBytes - 12, "the file ends in its header");
   ByteReader sum(bytes.subspan(EngineHeader::kBytes - 8), path + ": header checksum");
   in.check(ignore_checksums ||

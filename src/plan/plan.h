@@ -51,6 +51,7 @@ struct Port {
 /// plan is read from a file.
 struct Plan {
   SymbolValues symbols;
+  int32_t rank = 0;  ///< of a program that ranks share: whose part of the work this is
   std::vector<Port> inputs, outputs;
   std::vector<Step> prepare;  ///< once after a held input changed
   std::vector<Step> run;
@@ -65,6 +66,8 @@ struct Plan {
 struct Program {
   Graph graph;
   std::vector<std::string> held;  ///< names of held inputs
+  /// Ranks that share the work, "tp=2,cp=2", and how attention meets keys of others; empty for one.
+  std::string mesh, context;
   std::vector<Plan> plans;
 };
 

@@ -76,6 +76,7 @@ void put_plan(ByteWriter& out, const Plan& plan, OpTable& ops) {
     out.put_text(name);
     out.put(value);
   }
+  out.put(plan.rank);
   put_ports(out, plan.inputs);
   put_ports(out, plan.outputs);
   out.put_count(plan.constants.size());
@@ -169,6 +170,8 @@ Plan get_plan(ByteReader& in, const std::vector<Op>& ops) {
     const auto value = in.get<int64_t>("value");
     in.check(plan.symbols.emplace(name, value).second, "symbol ", name, " is there twice");
   }
+  plan.rank = in.get<int32_t>("rank");
+  in.check(plan.rank >= 0, "rank is ", plan.rank, "; 0 or more is wanted");
   plan.inputs = get_ports(in);
   plan.outputs = get_ports(in);
   for (size_t i = in.get_count("constants", 2); i > 0; --i)
@@ -190,6 +193,8 @@ std::string encode_plans(const Program& program) {
   ByteWriter out;
   out.put_count(program.held.size());
   for (const std::string& name : program.held) out.put_text(name);
+  out.put_text(program.mesh);
+  out.put_text(program.context);
   out.put_count(ops.size());
   return out.bytes() + ops.bytes() + plans.bytes();
 }
@@ -197,8 +202,10 @@ std::string encode_plans(const Program& program) {
 void decode_plans(ByteReader& in, Program& program) {
   for (size_t i = in.get_count("held inputs", 4); i > 0; --i)
     program.held.push_back(in.get_text("held input"));
+  program.mesh = in.get_text("mesh");
+  program.context = in.get_text("context");
   const std::vector<Op> ops = get_ops(in);
-  for (size_t i = in.get_count("plans", 44); i > 0; --i) program.plans.push_back(get_plan(in, ops));
+  for (size_t i = in.get_count("plans", 48); i > 0; --i) program.plans.push_back(get_plan(in, ops));
   in.finish();
 }
 
