@@ -130,6 +130,9 @@ std::vector<Case> cases() {
         if (std::string_view(mesh).find("cp") != std::string_view::npos ||
             std::string_view(context) == "ulysses")
           list.push_back({model, mesh, context});
+  for (const char* mesh : {"tp=2", "tp=3", "dp=2"}) list.push_back({"vae_decoder", mesh});
+  for (const char* model : {"flux_bf16", "versions/llama_decomposed"})
+    for (const char* mesh : {"tp=2", "cp=2"}) list.push_back({model, mesh});
   for (const char* model : {"flux", "llama", "flux_uneven"})
     for (const char* context : {"ulysses:2,ring:2", "ring:2,gather_kv:2"})
       list.push_back({model, "cp=4", context});

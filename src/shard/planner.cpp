@@ -5,7 +5,9 @@
 
 #include "ops/attention.h"
 #include "ops/concat.h"
+#include "ops/conv.h"
 #include "ops/elementwise.h"
+#include "ops/matmul.h"
 #include "ops/reduce.h"
 #include "ops/views.h"
 #include "shard/links.h"
@@ -26,8 +28,8 @@ bool passes_sums(const Op& op) {
 class Planner {
  public:
   Planner(const Function& f, const Mesh& mesh, const Desires& desires,
-          const std::vector<Context>& context)
-      : f_(f), mesh_(mesh), desires_(desires), context_(context) {
+          const std::vector<Context>& context, AxisSet shared)
+      : f_(f), mesh_(mesh), desires_(desires), context_(context), shared_(shared) {
     for (const Value& value : f.values)
       result_.values.push_back(Placement::whole(value.type.rank()));
   }
@@ -123,9 +125,45 @@ class Planner {
     return chosen;
   }
 
+  // Seconds that a product takes, and that gathering its result takes: rough figures of a CPU.
+  static bool worth_gathering(double sums, double weight_elements, double result_elements,
+                              int ranks) {
+    constexpr double kSumsPerSecond = 5e10, kReadPerSecond = 2.5e9, kSentPerSecond = 1e9,
+                     kStart = 5e-6;
+    const double others = 1.0 - 1.0 / ranks;
+    const double saved = others * std::max(sums / kSumsPerSecond, weight_elements / kReadPerSecond);
+    return saved > kStart + others * result_elements / kSentPerSecond;
+  }
+
+  // A product or convolution that ranks would all compute whole: columns are shared out among
+  // those that have nothing else to tell them apart, and gathered at once. Returns the factor.
+  int share_columns(const Node& node, const Factors& f, Tables& chosen) const {
+    const bool product = node.op.as<Matmul>();
+    if (!product && !node.op.as<Conv>()) return Factors::kBroadcast;
+    AxisSet idle = shared_;
+    double sums = 1, result = 1;
+    for (size_t i = 0; i < f.list.size(); ++i) {
+      if (chosen[i]) idle &= ~chosen[i]->axes();
+      const double extent =
+          static_cast<double>(f.list[i].extent) / (chosen[i] ? mesh_.size(chosen[i]->axes()) : 1);
+      sums *= extent;
+      if (f.list[i].in_result) result *= extent;
+    }
+    const size_t axis = product ? f.out[0].size() - 1 : 1;
+    const int columns = f.out[0][axis];
+    const auto weight = static_cast<double>(elements(f_.type(node.inputs[1]).shape).value());
+    if (columns < 0 || idle == 0 || mesh_.size(idle) == 1 || chosen[static_cast<size_t>(columns)] ||
+        !worth_gathering(sums, weight, result, mesh_.size(idle)))
+      return Factors::kBroadcast;
+    chosen[static_cast<size_t>(columns)] =
+        Table::block(mesh_, idle, f.list[static_cast<size_t>(columns)].extent);
+    return columns;
+  }
+
   NodePlacement by_factors(const Node& node, const Factors& f) {
     const AxisSet passed = passed_partial(node, f);
-    const Tables chosen = choose(node, f, passed);
+    Tables chosen = choose(node, f, passed);
+    const int shared = passed == 0 ? share_columns(node, f, chosen) : Factors::kBroadcast;
     NodePlacement p;
     AxisSet summed = 0;
     for (size_t i = 0; i < f.list.size(); ++i)
@@ -161,6 +199,11 @@ class Planner {
         if (f.addend[i])
           for (size_t d = 0; d < f.in[i].size(); ++d)
             if (f.in[i][d] >= 0) p.in[i].dims[d] = sum.dims[sum.dims.size() - f.in[i].size() + d];
+    }
+    if (shared >= 0) {
+      p.settled = p.out;
+      for (size_t d = 0; d < f.out[0].size(); ++d)
+        if (f.out[0][d] == shared) p.settled[0].dims[d].reset();
     }
     return p;
   }
@@ -356,14 +399,15 @@ class Planner {
   const Mesh& mesh_;
   const Desires& desires_;
   const std::vector<Context>& context_;
+  AxisSet shared_;
   Placements result_;
 };
 
 }  // namespace
 
 Placements place_values(const Function& f, const Mesh& mesh, const Desires& desires,
-                        const std::vector<Context>& context) {
-  return Planner(f, mesh, desires, context).run();
+                        const std::vector<Context>& context, AxisSet shared) {
+  return Planner(f, mesh, desires, context, shared).run();
 }
 
 }  // namespace tutti::shard

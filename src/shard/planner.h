@@ -24,8 +24,9 @@ struct Placements {
   std::vector<Placement> values;  ///< by value: where its producer's settled result is
 };
 
-/// Decides placements node by node, with the tables that are desired; context by axis.
+/// Decides placements node by node, with the tables that are desired; context by axis. `shared`
+/// are the axes whose ranks share work that nothing else splits.
 Placements place_values(const Function& f, const Mesh& mesh, const Desires& desires,
-                        const std::vector<Context>& context);
+                        const std::vector<Context>& context, AxisSet shared);
 
 }  // namespace tutti::shard

@@ -89,7 +89,12 @@ Ways ways_of(const Strategy& strategy) {
 
 Placements shard(const Function& f, const Ways& ways) {
   Desires desires(f, ways.mesh);
-  const auto seeds = [&](std::string_view name) { return axes_named(ways.mesh, name); };
+  AxisSet shared = 0;
+  const auto seeds = [&](std::string_view name) {
+    const AxisSet axes = axes_named(ways.mesh, name);
+    shared |= axes;
+    return axes;
+  };
   if (const AxisSet dp = seeds("dp")) seed_data_parallel(f, ways.mesh, dp, desires);
   if (const AxisSet tp = seeds("tp")) seed_tensor_parallel(f, ways.mesh, tp, desires);
   if (const AxisSet cp = seeds("cp")) {
@@ -98,7 +103,7 @@ Placements shard(const Function& f, const Ways& ways) {
       if ((cp >> a & 1) != 0 && ways.context[a] == Context::ulysses) balanced = false;
     seed_context_parallel(f, ways.mesh, cp, balanced, desires);
   }
-  return place_values(f, ways.mesh, desires, ways.context);
+  return place_values(f, ways.mesh, desires, ways.context, shared);
 }
 
 }  // namespace tutti::shard
