@@ -56,12 +56,12 @@ void live(const Meeting& meeting, const std::string& name, int rank, int size, u
   options.deadline_s = options.join_deadline_s = 10;
   Holdings held;
   held.data.reserve(4);
-  held.groups.push_back(meeting.join(name, rank, size, options));
   try {
+    held.groups.push_back(meeting.join(name, rank, size, options));
     split_some(held, together);
     start_some(held, together, alone);
   } catch (const Error&) {
-    // Another rank has left already.
+    // Another rank has left already, be it that it came sooner.
   }
   std::shuffle(held.groups.begin(), held.groups.end(), alone);
   for (auto& group : held.groups) {

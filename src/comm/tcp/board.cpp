@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "comm/blame.h"
+
 namespace tutti::comm {
 namespace {
 
@@ -68,9 +70,11 @@ void Board::write_mine(FrameWriter& frame, bool whole) const {
   const Activity& a = ranks_[static_cast<size_t>(rank_)];
   const uint64_t collectives = a.collectives.load(std::memory_order_acquire);
   const uint64_t pairs = a.pairs.load(std::memory_order_acquire);
+  const int32_t waits_for = a.waits_for.load(kRelaxed);
   frame.put(id_);
-  frame.put(a.seen_ns.load(kRelaxed));
-  frame.put(a.waits_for.load(kRelaxed));
+  // Who is seen to wait is alive, whatever it is doing about it.
+  frame.put(waits_for != 0 ? now_ns() : a.seen_ns.load(kRelaxed));
+  frame.put(waits_for);
   frame.put(a.left.load(kRelaxed));
   const auto first = [&](uint64_t fresh, uint64_t last) {
     return whole ? oldest_kept(last) : std::max(fresh, oldest_kept(last));
