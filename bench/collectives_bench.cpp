@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Microseconds of collectives between 4 (or N) ranks of this machine, as threads and as processes:
-//   collectives_bench [N]
+// Microseconds of collectives between 4 (or N) ranks of this machine: by shared memory, as threads
+// and as processes, or over TCP, as processes of one host or of two (as they say) by turns:
+//   collectives_bench [N] [shm | tcp | hosts]
 // Sizes are those of the larger of input and output of one rank; the best of several rounds, each
 // the mean of calls between two barriers. collectives_mpi.cpp prints the same for MPI.
 #include <sys/wait.h>
@@ -12,7 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "comm/shm/join.h"
+#include "comm/gloo/join.h"
+#include "comm/store/tcp_store.h"
 
 namespace {
 
@@ -45,7 +47,8 @@ void measure(Communicator g, const char* place) {
     const bool whole = c.kind == Kind::all_reduce || c.kind == Kind::broadcast;
     const int64_t count = c.bytes / 4 / (whole ? 1 : g.size());
     const Collective what{.kind = c.kind, .count = count, .label = c.name};
-    const int calls = c.bytes >= kMost ? 3 : c.bytes >= 1 << 20 ? 50 : 2000;
+    const bool tcp = std::string(place) == "tcp" || std::string(place) == "hosts";
+    const int calls = c.bytes >= kMost ? 3 : c.bytes >= 1 << 20 ? 50 : tcp ? 200 : 2000;
     const int rounds = c.bytes >= kMost ? 8 : 12;
     double best = 1e30;
     for (int round = 0; round < rounds; ++round) {
@@ -66,19 +69,44 @@ void measure(Communicator g, const char* place) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const int size = argc > 1 ? std::atoi(argv[1]) : 4;
-  const std::string name = "bench." + std::to_string(getpid());
+namespace {
+
+/// Forks a process for each rank that join(rank) makes.
+template <class Join>
+void measure_processes(int size, const char* place, const Join& join) {
   std::vector<pid_t> children;
   for (int r = 0; r < size; ++r) {
     if (const pid_t child = fork(); child != 0) {
       children.push_back(child);
       continue;
     }
-    measure(join_group(meet_on_host(), name, r, size), "processes");
-    return 0;
+    measure(join(r), place);
+    _exit(0);
   }
   for (pid_t child : children) waitpid(child, nullptr, 0);
+}
+
+void measure_tcp(int size, bool hierarchical) {
+  const TcpStoreServer server("127.0.0.1", 0, "bench");
+  measure_processes(size, hierarchical ? "hosts" : "tcp", [&](int r) {
+    const auto store = connect_store({"127.0.0.1", server.port()}, "bench", 10);
+    return join_over_tcp(*store, "bench", r, size, r % 2 == 0 ? "a" : "b", "127.0.0.1", {},
+                         hierarchical);
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int size = argc > 1 ? std::atoi(argv[1]) : 4;
+  const std::string way = argc > 2 ? argv[2] : "shm";
+  if (way != "shm") {
+    measure_tcp(size, way == "hosts");
+    return 0;
+  }
+  const std::string name = "bench." + std::to_string(getpid());
+  measure_processes(size, "processes",
+                    [&](int r) { return join_group(meet_on_host(), name, r, size); });
   const auto hub = meet_in_process();
   std::vector<std::thread> threads;
   for (int r = 0; r < size; ++r)

@@ -104,21 +104,6 @@ std::string what_of(const Communicator& g, const Collective& c, bool in_place) {
   return join("rank ", g.rank(), " of ", g.size(), ": ", describe(c), in_place ? " in place" : "");
 }
 
-template <class F>
-void for_each_cell(Kind kind, const F& f) {
-  for (int d = 0; d < kDTypeCount; ++d) {
-    with_dtype(static_cast<DType>(d), [&](auto t) {
-      for (int o = 0; o < (reduces(kind) ? kReduceCount : 1); ++o) {
-        const auto dtype = static_cast<DType>(d);
-        const auto op = static_cast<Reduce>(o);
-        if (reduces(kind) && !is_defined(dtype, op)) continue;
-        for (int64_t count : counts_for(sizeof t))
-          f(t, Collective{.kind = kind, .dtype = dtype, .reduce = op, .count = count});
-      }
-    });
-  }
-}
-
 template <class T>
 void one_reduce(Communicator& g, Collective c, bool in_place) {
   const int r = g.rank();
@@ -237,10 +222,31 @@ class Conformance : public testing::TestWithParam<std::tuple<Place, int>> {
     }
     EXPECT_EQ(leftovers(), "");
   }
+
+  /// Calls f with every dtype, reduction and count. Messages over TCP take their time: there each
+  /// dtype meets every reduction at some counts, and every count with some reductions.
+  template <class F>
+  void for_each_cell(Kind kind, const F& f) const {
+    const bool all = !are_tcp(std::get<0>(GetParam()));
+    for (int d = 0; d < kDTypeCount; ++d) {
+      with_dtype(static_cast<DType>(d), [&](auto t) {
+        const std::vector<int64_t> counts = counts_for(sizeof t);
+        for (int o = 0; o < (reduces(kind) ? kReduceCount : 1); ++o) {
+          const auto dtype = static_cast<DType>(d);
+          const auto op = static_cast<Reduce>(o);
+          if (reduces(kind) && !is_defined(dtype, op)) continue;
+          for (size_t i = 0; i < counts.size(); ++i) {
+            if (!all && (i + static_cast<size_t>(o + d)) % 4 != 0) continue;
+            f(t, Collective{.kind = kind, .dtype = dtype, .reduce = op, .count = counts[i]});
+          }
+        }
+      });
+    }
+  }
 };
 
 TEST_P(Conformance, AllReduceIsThePlainSum) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::all_reduce, [&](auto t, Collective c) {
       for (bool in_place : {false, true}) one_reduce<decltype(t)>(g, c, in_place);
     });
@@ -248,7 +254,7 @@ TEST_P(Conformance, AllReduceIsThePlainSum) {
 }
 
 TEST_P(Conformance, ReduceGivesTheRootThePlainSum) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::reduce, [&](auto t, Collective c) {
       c.root = static_cast<int>(c.count) % g.size();
       for (bool in_place : {false, true})
@@ -258,7 +264,7 @@ TEST_P(Conformance, ReduceGivesTheRootThePlainSum) {
 }
 
 TEST_P(Conformance, ReduceScatterGivesEachItsBlock) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::reduce_scatter, [&](auto t, Collective c) {
       for (bool in_place : {false, true}) one_reduce_scatter<decltype(t)>(g, c, in_place);
     });
@@ -266,7 +272,7 @@ TEST_P(Conformance, ReduceScatterGivesEachItsBlock) {
 }
 
 TEST_P(Conformance, AllGatherJoinsBlocksInOrder) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::all_gather, [&](auto t, Collective c) {
       for (bool in_place : {false, true}) one_gather<decltype(t)>(g, c, in_place);
     });
@@ -274,7 +280,7 @@ TEST_P(Conformance, AllGatherJoinsBlocksInOrder) {
 }
 
 TEST_P(Conformance, GatherJoinsBlocksAtEveryRoot) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::gather, [&](auto t, Collective c) {
       for (c.root = 0; c.root < g.size(); ++c.root)
         one_gather<decltype(t)>(g, c, c.root % 2 == 1 && c.root == g.rank());
@@ -283,7 +289,7 @@ TEST_P(Conformance, GatherJoinsBlocksAtEveryRoot) {
 }
 
 TEST_P(Conformance, ScatterGivesBlocksOfEveryRoot) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::scatter, [&](auto t, Collective c) {
       for (c.root = 0; c.root < g.size(); ++c.root) one_scatter<decltype(t)>(g, c, c.root % 2 == 1);
     });
@@ -291,7 +297,7 @@ TEST_P(Conformance, ScatterGivesBlocksOfEveryRoot) {
 }
 
 TEST_P(Conformance, BroadcastGivesAllWhatEveryRootHas) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::broadcast, [&](auto t, Collective c) {
       for (c.root = 0; c.root < g.size(); ++c.root)
         one_broadcast<decltype(t)>(g, c, c.root % 2 == 1);
@@ -300,7 +306,7 @@ TEST_P(Conformance, BroadcastGivesAllWhatEveryRootHas) {
 }
 
 TEST_P(Conformance, AllToAllTransposesBlocks) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::all_to_all, [&](auto t, Collective c) {
       for (bool in_place : {false, true}) one_all_to_all<decltype(t)>(g, c, in_place);
       // One rank in place, the others not: their own affair.
@@ -310,7 +316,7 @@ TEST_P(Conformance, AllToAllTransposesBlocks) {
 }
 
 TEST_P(Conformance, AllToAllVMovesUnevenBlocks) {
-  run([](Communicator& g) {
+  run([this](Communicator& g) {
     for_each_cell(Kind::all_to_all_v, [&](auto t, Collective c) {
       for (bool in_place : {false, true}) one_all_to_all_v<decltype(t)>(g, c, in_place);
     });

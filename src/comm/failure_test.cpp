@@ -373,6 +373,25 @@ TEST_P(Processes, AStoppedRankIsNamedAtTheDeadlineAndEndsLikewiseWhenItGoesOn) {
                    "ago; ranks 0, 2 are waiting there");
 }
 
+TEST_P(Processes, ARankStoppedBetweenCollectivesIsNotCalledLate) {
+  const auto outcomes = forked(
+      3, short_options(),
+      [](Communicator& g) {
+        g.barrier();
+        if (g.rank() == 1) sleep_s(1.5);
+        g.barrier();
+      },
+      [](std::vector<pid_t>& ids) {
+        sleep_s(0.3);
+        kill(ids[1], SIGSTOP);
+        sleep_s(1.2);
+        kill(ids[1], SIGCONT);
+      });
+  expect_all_match(outcomes, -1, Errc::timeout,
+                   "rank 1 stopped before barrier #2, after barrier #1, last seen 0\\.[5-9] s ago; "
+                   "ranks 0, 2 are waiting there");
+}
+
 TEST_P(Processes, ARankThatDiesWhileAGroupSplitsIsNamedInLessThanASecond) {
   for (int victim : {0, 2}) {
     GroupOptions options = short_options();

@@ -121,14 +121,21 @@ void GlooTransport::agree(Work& w) {
 }
 
 void GlooTransport::compare(Work& w) {
-  for (int r = 0; r < size(); ++r)
-    if (r != rank()) group_.heard(r, reinterpret_cast<const uint64_t*>(w.courier.front(r).data));
-  const auto record = [&](int r) -> const Record& {
-    return r == rank() ? w.record : group_.activity(r).collective[w.record.number() % kHistory];
+  const auto words = [&](int r) {
+    return reinterpret_cast<const uint64_t*>(w.courier.front(r).data);
   };
+  for (int r = 0; r < size(); ++r)
+    if (r != rank()) group_.heard(r, words(r));
+  Record records[2];
+  const auto record = [&](int r, Record& its) -> const Record& {
+    if (r == rank()) return w.record;
+    its.unpack(words(r), 0);
+    return its;
+  };
+  const Record& first = record(0, records[0]);
   for (int r = 1; r < size(); ++r)
-    if (!record(r).matches(record(0)))
-      group_.fail(Errc::invalid_argument, difference_text(group_, r, record(r), record(0)));
+    if (const Record& its = record(r, records[1]); !its.matches(first))
+      group_.fail(Errc::invalid_argument, difference_text(group_, r, its, first));
   if (w.c.kind == Kind::all_to_all_v) compare_counts(w);
 }
 

@@ -55,6 +55,7 @@ Board::Board(uint64_t id, int rank, int outer_size)
     : id_(id), rank_(rank), ranks_(new Activity[static_cast<size_t>(outer_size)]()) {}
 
 void Board::heard(int outer, const uint64_t* record, int64_t now) {
+  const std::lock_guard lock(mutex_);
   Activity& a = of(outer);
   const uint64_t number = record[0];
   if (number < a.collectives.load(kRelaxed)) return;
@@ -90,6 +91,7 @@ void Board::turn() {
 }
 
 void Board::read_from(int outer, FrameReader& frame, int64_t clock_shift_ns) {
+  const std::lock_guard lock(mutex_);
   Activity& a = of(outer);
   const auto seen = frame.get<int64_t>();
   const auto waits_for = frame.get<int32_t>();

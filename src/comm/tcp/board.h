@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 
 #include "comm/activity.h"
 #include "comm/tcp/frame.h"
@@ -32,6 +33,7 @@ class Board {
   uint64_t id_;
   int rank_;
   std::unique_ptr<Activity[]> ranks_;
+  std::mutex mutex_;  // of those who write what others do
   uint64_t new_collectives_ = 1, new_pairs_ = 1;  // numbers from which on others must be told
 };
 
