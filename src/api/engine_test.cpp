@@ -209,6 +209,43 @@ TEST(Session, GivesHeldInputsToStepsThatNeedOthersToo) {
   }
 }
 
+TEST(Session, PreparesWithNumbersThatOtherStepsReadToo) {
+  GraphBuilder graph;
+  const Expression x = graph.input("x", DType::f32, {1});
+  const Expression three = graph.constant(3);
+  graph.output("y", x * three);
+  graph.output("z", graph.input("z", DType::f32, {1}) * three);
+  for (const bool fuse : {true, false}) {
+    BuildOptions options;
+    options.fuse = fuse;
+    options.held = {"x"};
+    Session session = Engine::build(graph, options).session();
+    for (const float value : {2.f, 5.f, 5.f}) {
+      const Tensor t = Tensor::zeros(DType::f32, {1});
+      *t.as<float>() = value;
+      const TensorMap found = session.run({{"x", t}, {"z", t}});
+      EXPECT_EQ(*found.at("y").as<float>(), 3 * value);
+      EXPECT_EQ(*found.at("z").as<float>(), 3 * value);
+    }
+  }
+}
+
+TEST(Session, UpdatesStateToAViewOfItself) {
+  GraphBuilder graph;
+  Tensor start = Tensor::zeros(DType::f32, {2, 2});
+  for (int i = 0; i < 4; ++i) start.as<float>()[i] = static_cast<float>(i);
+  const Expression turned = graph.state("turned", start), rolled = graph.state("rolled", start);
+  graph.update(turned, transpose(turned, 0, 1));
+  graph.update(rolled, concat({slice(rolled, 0, 1, 1), slice(rolled, 0, 0, 1)}, 0));
+  graph.output("x", graph.input("x", DType::f32, {1}));
+  Session session = Engine::build(graph).session();
+  session.run({{"x", Tensor::zeros(DType::f32, {1})}});
+  const Tensor a = session.read("turned"), b = session.read("rolled");
+  const float wanted_a[] = {0, 2, 1, 3}, wanted_b[] = {2, 3, 0, 1};
+  EXPECT_TRUE(std::equal(wanted_a, wanted_a + 4, a.as<float>()));
+  EXPECT_TRUE(std::equal(wanted_b, wanted_b + 4, b.as<float>()));
+}
+
 TEST(Session, ComputesWhatHeldInputsDetermineOnceForEachChange) {
   const Engine engine = held_engine();
   EXPECT_TRUE(engine.inputs()[0].held);

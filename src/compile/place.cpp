@@ -121,6 +121,20 @@ class Placer {
         fixed[static_cast<size_t>(id)] = !any && all;
       }
     }
+    hold_what_is_needed(fixed);
+  }
+
+  // What is the same in every run, such as a number, comes to `prepare` where that needs it.
+  void hold_what_is_needed(const std::vector<bool>& fixed) {
+    for (size_t n = f_.nodes.size(); n-- > 0;) {
+      const Node& node = f_.nodes[n];
+      if (node.outputs.empty() || !held_[static_cast<size_t>(node.outputs[0])]) continue;
+      for (const ValueId id : node.inputs) {
+        const Node* needed = f_.producer(id);
+        if (needed == nullptr || !fixed[static_cast<size_t>(id)]) continue;
+        for (const ValueId out : needed->outputs) held_[static_cast<size_t>(out)] = true;
+      }
+    }
   }
 
   void place_fixed() {
@@ -305,13 +319,17 @@ class Placer {
     }
   }
 
+  static bool is_same(const Location& a, const Location& b) {
+    bool same = a.buffer == b.buffer && a.offset == b.offset;
+    for (int axis = 0; axis < a.shape.rank(); ++axis)
+      same = same && (a.shape[axis] == 1 || a.strides[axis] == b.strides[axis]);
+    return same;
+  }
+
   // Copies a value to a location unless it is there.
   void copy(ValueId id, const Location& to, const std::string& scope) {
     const Location& from = location(id);
-    bool same = from.buffer == to.buffer && from.offset == to.offset;
-    for (int axis = 0; axis < to.shape.rank(); ++axis)
-      same = same && (to.shape[axis] == 1 || from.strides[axis] == to.strides[axis]);
-    if (same) return;
+    if (is_same(from, to)) return;
     const DType dtype = f_.type(id).dtype;
     const bool held = buffers_[static_cast<size_t>(to.buffer)].place == Place::held;
     add_step(Cast{dtype}, scope, held, {from}, {dtype}, {to}, {dtype});
@@ -328,14 +346,14 @@ class Placer {
   }
 
   // New content that could not be computed in place is copied at the end. What lies in a resident
-  // itself is saved first, since the copies before it may overwrite it.
+  // itself is saved first, since its own copy or those before it may overwrite it.
   void finish_updates() {
     for (const Update& update : f_.updates) {
       Location& source = location(update.value);
       const Location own = resident_location(update.resident);
       const bool in_resident =
           buffers_[static_cast<size_t>(source.buffer)].place == Place::resident;
-      if (in_resident && source.buffer != own.buffer) {
+      if (in_resident && !is_same(source, own)) {
         const Location saved = contiguous(new_block(update.value), source.shape);
         copy(update.value, saved, {});
         source = saved;
