@@ -180,7 +180,6 @@ TEST(RankSessions, TellAllRanksWhenAStepOfOneFails) {
       Session session = engine.session(1);
       session.bind(ranks);
       const TensorMap good = {{"x", filled({1}, 1)}, {"row", indices({1})}};
-      EXPECT_EQ(values_of(session.run(good).at("y"))[0], 80);
       TensorMap bad = good;
       if (ranks.rank() == 1) bad["row"] = indices({7});
       const std::string error = error_of([&] { session.run(bad); });
