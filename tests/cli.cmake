@@ -104,6 +104,33 @@ set(ENV{WORLD_SIZE} 2)
 expect(2 "^tutti: environment: RANK is missing beside WORLD_SIZE" run ${block})
 unset(ENV{WORLD_SIZE})
 
+# One model for one device on a mesh of ranks: processes, threads, a launcher's job, engine files.
+set(four "ok\nrank  bytes sent\n.*   3  +[1-9][0-9]+\n$")
+set(two "ok\nrank  bytes sent\n.*   1  +[1-9][0-9]+\n$")
+expect(0 "^output .*${two}" run ${flux} ${expected} -n 2 --mesh tp=2)
+expect(0 "${two}" run ${flux} ${expected} --mesh cp=2 --cp ring)
+expect(0 "${four}" run ${flux} ${expected} --mesh tp=2,cp=2)
+expect(0 "${four}" run ${flux} ${expected} --mesh cp=4 --cp ulysses:2,ring:2 --threads)
+expect(0 "${four}" run ${flux} ${expected} --mesh dp=2,tp=2 -n 4 --threads)
+expect(0 "^.0. output .* ok\n" launch -n 2 ${TUTTI} run ${flux} ${expected} --mesh cp=2 --cp gather_kv)
+expect(0 "ok\n$" run ${flux} ${expected} --mesh tp=1)
+expect(0 "plan of [^\n]*plan of [^\n]*plan of [^\n]*plan of" build ${MODELS}/flux.pt2 --mesh tp=2,cp=2
+  --cp ring -o mesh.tutti)
+set(mesh mesh.tutti --input ${MODELS}/flux.inputs.safetensors)
+expect(0 "${four}" run ${mesh} ${expected})
+expect(0 "${four}" run ${mesh} ${expected} -n 4 --threads)
+expect(2 "^tutti: mesh tp=2,cp=2 has 4 ranks; option -n is 3\n$" run ${mesh} -n 3)
+expect(2 "^tutti: mesh.tutti: option --mesh is for models" run ${mesh} --mesh tp=4)
+expect(2 "^tutti: mesh tp=2,cp=2 has 4 ranks; option -n is 2\n$" run ${flux} -n 2 --mesh tp=2,cp=2)
+expect(2 "mesh tp=3 has 3 ranks; the job has 2" launch -n 2 ${TUTTI} run ${flux} --mesh tp=3)
+expect(2 "^tutti: option --cp is ring, and mesh tp=2; an axis cp is wanted" run ${flux} --mesh tp=2
+  --cp ring)
+expect(2 "^tutti: option --cp is ring, and there is no mesh" build ${MODELS}/flux.pt2 --cp ring)
+expect(2 "^tutti: context star: star; gather_kv, ulysses or ring is wanted\n$" run ${flux} --mesh cp=2
+  --cp star)
+expect(2 "^tutti: context ring:2 is of 2 ranks; cp has 4\n$" run ${flux} --mesh cp=4 --cp ring:2)
+expect(2 "^tutti: mesh tp=x: tp=x; NAME=RANKS is wanted" run ${flux} --mesh tp=x)
+
 # What files hold.
 expect(0 "hidden_states .*bound .*steps in each run" inspect ${MODELS}/flux.pt2)
 expect(0 "all checksums are right" inspect flux.tutti --check)

@@ -56,6 +56,9 @@ struct BuildOptions {
   ProgressCallback progress;
 };
 
+/// Number of ranks of a mesh, as BuildOptions has it; throws invalid_argument for what is none.
+int mesh_size(const std::string& mesh, const std::string& context = "ulysses");
+
 /// How an engine file is opened.
 struct LoadOptions {
   /// Where the weights of a stripped file are now, as in BuildOptions; empty: where they were.
@@ -137,6 +140,8 @@ class Engine {
   /// Memory and threads for one caller; 0 threads: the cores this process may use.
   Session session(int threads = 0) const;
 
+  /// The ranks that share its work, as BuildOptions::mesh; empty: one.
+  std::string mesh() const;
   /// What runs take and give, in order.
   std::vector<PortInfo> inputs() const;
   std::vector<PortInfo> outputs() const;

@@ -57,7 +57,7 @@ bool add_plans(Program& program, const InputShapes& given, CompileOptions option
 
 // Throws for a mesh that is none; one rank needs none.
 std::vector<int> set_mesh(Program& program, const BuildOptions& options) {
-  const int size = shard::Mesh::parse(options.mesh).size();
+  const int size = mesh_size(options.mesh, options.context);
   require_argument(options.rank >= -1 && options.rank < size, "rank ", options.rank, " of mesh ",
                    options.mesh, "; -1 to ", size - 1, " is wanted");
   if (size == 1) return {0};
@@ -82,6 +82,10 @@ InputShapes shapes_of(const std::vector<Port>& ports) {
 
 }  // namespace
 
+int mesh_size(const std::string& mesh, const std::string& context) {
+  return shard::ways_of({shard::Mesh::parse(mesh), context}).mesh.size();
+}
+
 void check_held(const Graph& graph, const std::vector<std::string>& held) {
   const Function& run = graph.function("run");
   std::vector<std::string> names;
@@ -93,7 +97,7 @@ void check_held(const Graph& graph, const std::vector<std::string>& held) {
 
 std::vector<int> planned_ranks(const Program& program) {
   if (program.mesh.empty()) return {0};
-  const int size = shard::ways_of({shard::Mesh::parse(program.mesh), program.context}).mesh.size();
+  const int size = mesh_size(program.mesh, program.context);
   std::set<int> ranks;
   for (const Plan& plan : program.plans) {
     require_argument(plan.rank < size, "a plan is for rank ", plan.rank, "; mesh ", program.mesh,
@@ -220,6 +224,8 @@ Session Engine::session(int threads) const {
   return Session(std::make_unique<Session::State>(state_->current(),
                                                   threads > 0 ? threads : cpu::usable_cores()));
 }
+
+std::string Engine::mesh() const { return state_->current()->mesh; }
 
 std::vector<PortInfo> Engine::inputs() const {
   const auto program = state_->current();

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "cli/arguments.h"
+#include "cli/mesh_options.h"
 #include "cli/terminal.h"
 
 namespace tutti::cli {
@@ -28,6 +29,7 @@ int build(const Arguments& arguments) {
   options.threads = arguments.number("--num-threads", 0, 0);
   options.fuse = !arguments.has("--no-fuse");
   options.matmul = arguments.value("--matmul");
+  read_mesh(arguments, options);
   ProgressBar bar;
   options.progress = bar.callback();
   const auto start = std::chrono::steady_clock::now();
@@ -56,20 +58,22 @@ Command build_command() {
       "Compiles a model into an engine file.",
       "MODEL is a .pt2 file of torch.export.save (torch 2.9 or later). Weights are those inside\n"
       "it, or come by name from --weights.",
-      {{"-o", "FILE", "the engine file; MODEL's name with .tutti here when not given"},
-       {"--weights", "PATH", "weights by name: .safetensors, .npz, an index or a folder"},
-       {"--weights-later", "", "leaves weights without bytes to whoever loads the engine"},
-       {"--strip", "", "refers to weight files instead of storing their bytes"},
-       {"--shape", "NAME=2x77",
-        "shape of an input that may vary; a name given again starts\nanother plan", true},
-       {"--dtype", "TYPE", "keep, f32 or bf16: what floating-point weights are converted to"},
-       {"--hold", "NAME",
-        "an input that rarely changes: what depends on it alone is computed\n"
-        "when it does",
-        true},
-       {"--num-threads", "N", "threads that plans are tuned for; all usable cores when not given"},
-       {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
-       {"--no-fuse", "", "every operator is a step of its own"}},
+      with_mesh_options(
+          {{"-o", "FILE", "the engine file; MODEL's name with .tutti here when not given"},
+           {"--weights", "PATH", "weights by name: .safetensors, .npz, an index or a folder"},
+           {"--weights-later", "", "leaves weights without bytes to whoever loads the engine"},
+           {"--strip", "", "refers to weight files instead of storing their bytes"},
+           {"--shape", "NAME=2x77",
+            "shape of an input that may vary; a name given again starts\nanother plan", true},
+           {"--dtype", "TYPE", "keep, f32 or bf16: what floating-point weights are converted to"},
+           {"--hold", "NAME",
+            "an input that rarely changes: what depends on it alone is computed\n"
+            "when it does",
+            true},
+           {"--num-threads", "N",
+            "threads that plans are tuned for; all usable cores when not given"},
+           {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
+           {"--no-fuse", "", "every operator is a step of its own"}}),
       build};
 }
 

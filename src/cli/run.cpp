@@ -6,8 +6,10 @@
 #include <mutex>
 
 #include "cli/arguments.h"
+#include "cli/mesh_options.h"
 #include "cli/ranks.h"
 #include "cli/run_rank.h"
+#include "cli/terminal.h"
 
 namespace tutti::cli {
 namespace {
@@ -61,24 +63,55 @@ int ranks_on_cores(int size) {
   return told > 0 ? told : size;
 }
 
-// A rank of the job that started this process: mostly of one rank.
-int run_as_rank(const Arguments& arguments) {
-  Communicator ranks = join_job(join_options(arguments));
-  return run_rank(arguments, ranks, threads_for(arguments, ranks_on_cores(ranks.size())));
+// Ranks that a mesh wants: that of --mesh, or that of an engine file; 0 without one.
+int ranks_of_mesh(const Arguments& arguments, std::string& mesh) {
+  BuildOptions options;
+  const int size = read_mesh(arguments, options);
+  mesh = options.mesh;
+  const std::string& path = arguments.words()[0];
+  // Files by rank have collectives of their own.
+  if (path.find("{rank}") != std::string::npos || is_model(path)) return size;
+  if (size != 0)
+    throw UsageError(path + ": option --mesh is for models; an engine file has its own");
+  LoadOptions load;
+  load.weights = arguments.value("--weights");
+  mesh = Engine::load(path, load).mesh();
+  return mesh.empty() ? 0 : mesh_size(mesh);
+}
+
+// A rank of the job that started this process. Mostly that is of one rank, which starts those that
+// the mesh wants.
+int run_as_rank(const Arguments& arguments, int wanted, const std::string& mesh) {
+  {
+    Communicator ranks = join_job(join_options(arguments));
+    if (wanted <= 1 || ranks.size() > 1) {
+      if (wanted != 0 && ranks.size() != wanted)
+        throw UsageError("mesh " + mesh + " has " + std::to_string(wanted) +
+                         " ranks; the job has " + std::to_string(ranks.size()));
+      return run_rank(arguments, ranks, threads_for(arguments, ranks_on_cores(ranks.size())));
+    }
+  }
+  return run_processes(arguments, wanted);
 }
 
 int run(const Arguments& arguments) {
   if (arguments.words().size() != 1) throw UsageError("run: one MODEL or ENGINE is wanted");
-  const int count = arguments.number("-n", 0, 1);
-  if (arguments.has("--threads") && count == 0)
+  std::string mesh;
+  const int wanted = ranks_of_mesh(arguments, mesh);
+  const bool threads = arguments.has("--threads");
+  const int count = arguments.number("-n", threads ? wanted : 0, 1);
+  if (wanted != 0 && count != 0 && count != wanted)
+    throw UsageError("mesh " + mesh + " has " + std::to_string(wanted) + " ranks; option -n is " +
+                     std::to_string(count));
+  if (threads && count == 0)
     throw UsageError(
         "option --threads makes ranks threads: -n N is wanted too; for computing "
         "threads there is --num-threads");
   if (count > kMostRanks)
     throw UsageError("option -n is " + std::to_string(count) + "; at most " +
                      std::to_string(kMostRanks) + " ranks are possible");
-  if (arguments.has("--threads")) return run_threads(arguments, count);
-  return count > 0 ? run_processes(arguments, count) : run_as_rank(arguments);
+  if (threads) return run_threads(arguments, count);
+  return count > 0 ? run_processes(arguments, count) : run_as_rank(arguments, wanted, mesh);
 }
 
 }  // namespace
@@ -89,33 +122,38 @@ Command run_command() {
       "run MODEL_OR_ENGINE [--input FILE | --input NAME=FILE]... [options]",
       "Runs a network once and shows, stores or compares its outputs.",
       "Files are .npy, .npz or .safetensors; a .pt2 model is built in memory first.\n"
+      "With --mesh, or an engine built with one, ranks share the work and all give the outputs.\n"
       "With -n, or under a launcher, all ranks run it together: {rank} in the path of a model,\n"
       "input, output or other file stands for the number of each; what is not named by rank is\n"
       "written by rank 0. See docs/launching.md.\n"
       "Exit code: 0, or 1 when --expect finds a difference, or 2 for an error.",
-      {{"--input", "FILE", "inputs by the names in FILE; NAME=FILE for a file of one tensor", true},
-       {"--random-inputs", "", "random numbers for inputs that are not given"},
-       {"--shape", "NAME=2x77", "shape of an input that is random and may vary", true},
-       {"--output", "FILE", "stores the outputs"},
-       {"--expect", "FILE", "compares the outputs with those in FILE"},
-       {"--tolerance", "NUMBER",
-        "largest error allowed, as a share of the largest expected value;\n"
-        "5e-5 when not given; integers must be equal"},
-       {"--repeat", "N", "runs N times more and prints the times"},
-       {"--profile", "FILE", "measures each step: a Chrome trace in FILE, the ten costliest here"},
-       {"--num-threads", "N",
-        "computing threads of each rank; when not given, all cores this process may use,\n"
-        "shared out between the ranks of this host"},
-       {"-n", "N", "so many ranks, as processes of this host"},
-       {"--threads", "", "with -n: ranks are threads of this process"},
-       {"--group", "NAME=0,1", "the ranks of a group that the model names", true},
-       {"--transport", "NAME", "between ranks: auto, shm or gloo"},
-       {"--deadline", "SECONDS", "how long ranks wait for each other; 30 when not given"},
-       {"--hold", "NAME", "computes once what depends on this input alone", true},
-       {"--weights", "PATH", "weights by name: .safetensors, .npz, an index or a folder"},
-       {"--dtype", "TYPE", "keep, f32 or bf16: what floating-point weights are converted to"},
-       {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
-       {"--no-fuse", "", "every operator is a step of its own"}},
+      with_mesh_options(
+          {{"--input", "FILE", "inputs by the names in FILE; NAME=FILE for a file of one tensor",
+            true},
+           {"--random-inputs", "", "random numbers for inputs that are not given"},
+           {"--shape", "NAME=2x77", "shape of an input that is random and may vary", true},
+           {"--output", "FILE", "stores the outputs"},
+           {"--expect", "FILE", "compares the outputs with those in FILE"},
+           {"--tolerance", "NUMBER",
+            "largest error allowed, as a share of the largest expected value;\n"
+            "5e-5 when not given; integers must be equal"},
+           {"--repeat", "N", "runs N times more and prints the times"},
+           {"--profile", "FILE",
+            "measures each step: a Chrome trace in FILE, the ten costliest here"},
+           {"--num-threads", "N",
+            "computing threads of each rank; when not given, all cores this process may use,\n"
+            "shared out between the ranks of this host"},
+           {"-n", "N",
+            "so many ranks, as processes of this host; those of the mesh when not given"},
+           {"--threads", "", "with -n or --mesh: ranks are threads of this process"},
+           {"--group", "NAME=0,1", "the ranks of a group that the model names", true},
+           {"--transport", "NAME", "between ranks: auto, shm or gloo"},
+           {"--deadline", "SECONDS", "how long ranks wait for each other; 30 when not given"},
+           {"--hold", "NAME", "computes once what depends on this input alone", true},
+           {"--weights", "PATH", "weights by name: .safetensors, .npz, an index or a folder"},
+           {"--dtype", "TYPE", "keep, f32 or bf16: what floating-point weights are converted to"},
+           {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
+           {"--no-fuse", "", "every operator is a step of its own"}}),
       run};
 }
 

@@ -11,6 +11,7 @@
 
 #include "cli/compare.h"
 #include "cli/inputs.h"
+#include "cli/mesh_options.h"
 #include "cli/terminal.h"
 
 namespace tutti::cli {
@@ -113,6 +114,8 @@ class RankRun {
     options.threads = threads_;
     options.fuse = !arguments_.has("--no-fuse");
     options.matmul = arguments_.value("--matmul");
+    read_mesh(arguments_, options);
+    if (!options.mesh.empty()) options.rank = rank_;
     if (rank_ == 0) options.progress = bar.callback();
     return Engine::build(model, options);
   }

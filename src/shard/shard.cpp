@@ -66,6 +66,10 @@ Ways ways_of(const Strategy& strategy) {
   Ways ways;
   for (const Mesh::Axis& axis : strategy.mesh.axes()) {
     if (axis.name != "cp" || parts.size() < 2) {
+      require_argument(axis.name != "cp" || parts.empty() || parts[0].size == 0 ||
+                           parts[0].size == axis.size,
+                       "context ", strategy.context, " is of ", parts.empty() ? 0 : parts[0].size,
+                       " ranks; cp has ", axis.size);
       axes.push_back(axis);
       ways.context.push_back(axis.name == "cp" && !parts.empty()
                                  ? context_of(parts[0].name, strategy.context)
