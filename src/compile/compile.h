@@ -14,7 +14,7 @@ struct CompileOptions {
   std::string matmul;  ///< auto (also ""), own, onednn or plain products, convolutions too
   int threads = 1;     ///< that the plan is tuned for; any number runs it
   std::vector<std::string> held;  ///< inputs that rarely change
-  int rank = 0;  ///< whose plan is made, of a program that ranks share
+  int rank = 0;                   ///< whose plan is made, of a program that ranks share
 };
 
 /// Compiles function `run` of the program's graph for these symbol values.

@@ -10,6 +10,8 @@ std::span<const Pass> pipeline() {
       {"simplify", simplify},
       {"fold_constants", fold_constants},
       {"share_equal", share_equal},
+      {"recognize_attention", recognize_attention},
+      {"simplify", simplify},
       {"share_heads", share_heads},
       {"shard", shard_function},
       {"lower_collectives", lower_collectives},
