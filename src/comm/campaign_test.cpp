@@ -151,8 +151,8 @@ struct Row {
 };
 std::vector<Row> rows() {
   std::vector<Row> all;
-  for (Place place : {Place::processes, Place::tcp_hosts, Place::tcp_processes, Place::threads,
-                      Place::tcp_threads}) {
+  for (Place place : built({Place::processes, Place::tcp_hosts, Place::tcp_processes,
+                            Place::threads, Place::tcp_threads})) {
     for (Fault fault : {Fault::killed, Fault::stopped, Fault::exits, Fault::late, Fault::leaves})
       if (!are_threads(place) || fault >= Fault::late) all.push_back({place, fault});
   }

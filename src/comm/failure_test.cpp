@@ -287,6 +287,22 @@ TEST_P(Meetings, RefuseTwoRanksWithOneNumber) {
   }
 }
 
+TEST_P(Meetings, RefuseOtherSizesOfMessages) {
+  const std::string name = fresh_name();
+  const Meeting meeting(GetParam());
+  const auto body = [&](int r) {
+    GroupOptions options;
+    options.join_deadline_s = 5;
+    if (r == 1) options.shm.chunk_bytes = options.tcp.piece_bytes = 4096;
+    sleep_s(0.05 * r);
+    meeting.join(name, r, 2, options);
+  };
+  const auto outcomes = are_threads(GetParam()) ? thread_ranks(2, body) : fork_ranks(2, 20, body);
+  EXPECT_THAT(outcomes[0].error, testing::HasSubstr("wants"));
+  EXPECT_THAT(outcomes[0].error, testing::HasSubstr("4096"));
+  expect_all(outcomes, -1, Errc::invalid_argument, outcomes[0].error);
+}
+
 INSTANTIATE_TEST_SUITE_P(Ranks, Meetings, all_places(), PlaceName());
 
 // What happens to processes only.

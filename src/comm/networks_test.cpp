@@ -113,7 +113,12 @@ GroupOptions usual() {
   return options;
 }
 
-class TwoNetworks : public testing::TestWithParam<bool> {};
+class TwoNetworks : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    if (!has_gloo()) GTEST_SKIP() << "this build has no Gloo";
+  }
+};
 
 TEST_P(TwoNetworks, CollectivesAreRight) {
   const Networks networks;

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "comm/gloo/join.h"
+#include "comm/gloo/wire.h"
 #include "comm/store/tcp_store.h"
 #include "core/error.h"
 
@@ -41,12 +42,17 @@ inline bool are_threads(Place place) {
 }
 inline bool are_tcp(Place place) { return place >= Place::tcp_threads; }
 
+/// Those that this build has.
+inline std::vector<Place> built(std::vector<Place> places) {
+  if (!has_gloo()) std::erase_if(places, are_tcp);
+  return places;
+}
 inline auto all_places() {
-  return testing::Values(Place::threads, Place::processes, Place::tcp_threads, Place::tcp_processes,
-                         Place::tcp_hosts);
+  return testing::ValuesIn(built({Place::threads, Place::processes, Place::tcp_threads,
+                                  Place::tcp_processes, Place::tcp_hosts}));
 }
 inline auto process_places() {
-  return testing::Values(Place::processes, Place::tcp_processes, Place::tcp_hosts);
+  return testing::ValuesIn(built({Place::processes, Place::tcp_processes, Place::tcp_hosts}));
 }
 /// For suites of a place, and of a place and a number of ranks.
 struct PlaceName {

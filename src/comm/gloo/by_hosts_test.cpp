@@ -44,7 +44,12 @@ void expect_ok(const std::vector<Outcome>& outcomes) {
   for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.error, "");
 }
 
-class ByHosts : public testing::TestWithParam<int> {};
+class ByHosts : public testing::TestWithParam<int> {
+ protected:
+  void SetUp() override {
+    if (!has_gloo()) GTEST_SKIP() << "this build has no Gloo";
+  }
+};
 
 TEST_P(ByHosts, ReductionsAddWithinHostsThenHostByHost) {
   expect_ok(run_ranks(Place::tcp_hosts, GetParam(), small_options(), [](Communicator& g) {

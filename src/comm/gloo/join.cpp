@@ -9,26 +9,37 @@
 namespace tutti::comm {
 namespace {
 
-/// Notes under this number are those of nobody's group: which host each rank is on.
-constexpr uint64_t kHostNotes = 0;
+/// Notes under this number are those of nobody's group: what each rank was called with.
+constexpr uint64_t kFirstNotes = 0;
 
+std::string text_of(const TcpOptions& o, bool hierarchical) {
+  return join("pieces of ", o.piece_bytes, " and ", o.pair_piece_bytes, " bytes, short data up to ",
+              o.short_bytes, hierarchical ? join(", by hosts from ", o.by_hosts_bytes) : ", flat");
+}
+
+/// Tells all others the host of this rank and how it wants to go; returns all hosts.
 std::vector<std::string> exchange_hosts(Control& control, const std::string& host_id,
-                                        double timeout_s, const std::string& name) {
+                                        const std::string& way, double timeout_s,
+                                        const std::string& name) {
   std::vector<std::string> hosts(static_cast<size_t>(control.size()));
   hosts[static_cast<size_t>(control.rank())] = host_id;
   for (int r = 0; r < control.size(); ++r)
-    if (r != control.rank()) control.send_note(r, kHostNotes, host_id);
+    if (r != control.rank()) control.send_note(r, kFirstNotes, way + "\n" + host_id);
   const Deadline deadline(timeout_s);
   for (int r = 0; r < control.size(); ++r) {
+    if (r == control.rank()) continue;
     std::optional<std::string> note;
-    while (r != control.rank() && !(note = control.take_note(r, kHostNotes))) {
+    while (!(note = control.take_note(r, kFirstNotes))) {
       control.check();
       if (deadline.passed() || control.peer(r) != Control::Peer::here)
-        control.fail(Errc::comm, join("group '", name, "': rank ", r,
-                                      " died or left while the group was made"));
+        control.fail(Errc::comm, gone_text({name}, r));
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    if (note) hosts[static_cast<size_t>(r)] = std::move(*note);
+    const std::string its = note->substr(0, note->find('\n'));
+    if (its != way)
+      control.fail(Errc::invalid_argument, join("group '", name, "': rank ", r, " wants ", its,
+                                                "; rank ", control.rank(), " wants ", way));
+    hosts[static_cast<size_t>(r)] = note->substr(its.size() + 1);
   }
   return hosts;
 }
@@ -41,15 +52,14 @@ Communicator join_over_tcp(Store& store, const std::string& name, int rank, int 
   require_argument(size >= 1 && size <= kMostRanks, "group '", name, "' of ", size, " ranks: 1 to ",
                    kMostRanks, " are possible");
   require_argument(rank >= 0 && rank < size, "group '", name, "': rank ", rank, " of ", size);
+  // Refused before ranks wait for each other.
+  if (!has_gloo()) open_device(address);
   const TcpOptions& tcp = options.tcp;
-  Links links = meet_over_tcp(
-      store,
-      {name, rank, Layout{size, tcp.piece_bytes, tcp.pair_piece_bytes, hierarchical ? 1u : 0u},
-       options.join_deadline_s},
-      address);
+  Links links = meet_over_tcp(store, {name, rank, Layout{size}, options.join_deadline_s}, address);
   Site site{links.secret, open_device(address), {}, tcp, hierarchical};
   const auto control = std::make_shared<Control>(rank, std::move(links.sockets));
-  site.hosts = exchange_hosts(*control, host_id, options.join_deadline_s, name);
+  site.hosts =
+      exchange_hosts(*control, host_id, text_of(tcp, hierarchical), options.join_deadline_s, name);
   std::vector<int> members;
   for (int r = 0; r < size; ++r) members.push_back(r);
   Communicator group(

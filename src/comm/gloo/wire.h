@@ -8,6 +8,9 @@
 
 namespace tutti::comm {
 
+/// Whether this build has Gloo.
+bool has_gloo();
+
 /// Gloo's thread that moves bytes, bound to an address of this host; groups share it.
 class WireDevice;
 

@@ -7,8 +7,12 @@ namespace tutti::comm {
 
 struct Wire::State {};
 
+bool has_gloo() { return false; }
+
 std::shared_ptr<WireDevice> open_device(const std::string&) {
-  fail(Errc::unsupported, "this build has no Gloo: configure with TUTTI_GLOO=ON");
+  fail(Errc::unsupported,
+       "this build has no Gloo, which ranks of several hosts need: "
+       "apt-get install libgloo-dev and configure with TUTTI_GLOO=ON");
 }
 
 Wire::Wire(std::shared_ptr<WireDevice>, int, int) {}
