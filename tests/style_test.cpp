@@ -216,6 +216,18 @@ TEST(Style, OnlyTheProgramPrintsExitsOrReadsTheEnvironment) {
   }
 }
 
+TEST(Style, TheReadmeShowsTheExampleOfRanks) {
+  std::ostringstream readme;
+  readme << std::ifstream(TUTTI_SOURCE_DIR "/README.md").rdbuf();
+  const auto example = std::find_if(sources().begin(), sources().end(), [](const Source& source) {
+    return source.path == "examples/ranks.cpp";
+  });
+  ASSERT_NE(example, sources().end());
+  const size_t main = example->text.find("int main()");
+  ASSERT_NE(main, std::string::npos);
+  EXPECT_NE(readme.str().find(example->text.substr(main)), std::string::npos);
+}
+
 TEST(Style, NoFolderIsCalledAfterNothing) {
   for (const Source& source : sources())
     for (const char* name : {"utils/", "util/", "common/", "misc/", "helpers/"})
