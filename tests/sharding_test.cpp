@@ -104,6 +104,50 @@ TEST(ShardedEngine, ServesEveryRankFromOneFile) {
   });
 }
 
+// Two files of a program with collectives of its own, each on two ranks that share its sequence.
+TEST(ShardedEngine, KeepsTheCollectivesThatANetworkHas) {
+  const TensorMap stored = load_tensors(test_model("tp/tp_block") + ".inputs.safetensors");
+  const TensorMap expected = load_tensors(test_model("tp/tp_block") + ".outputs.safetensors");
+  run_ranks(4, [&](Communicator& ranks) {
+    BuildOptions options;
+    options.mesh = "cp=2,own=2";
+    options.context = "ring";
+    options.rank = ranks.rank();
+    const Engine engine = Engine::build(
+        join(test_model("tp/tp_block"), ".rank", ranks.rank() % 2, "of2.pt2"), options);
+    TensorMap inputs;
+    for (const PortInfo& port : engine.inputs()) inputs[port.name] = stored.at(port.name);
+    Session session = engine.session(1);
+    session.bind(ranks, {{"0", {0, 1, 2, 3}}});
+    const TensorMap found = session.run(inputs);
+    for (const auto& [name, tensor] : expected)
+      EXPECT_LE(relative_error(found.at(name), tensor), 5e-5) << "rank " << ranks.rank();
+    EXPECT_NE(session.history().find("send"), std::string::npos);
+  });
+}
+
+TEST(ShardedEngine, KeepsItsState) {
+  for (const char* model : {"versions/kv_cache", "versions/kv_cache_functional"}) {
+    const TensorMap stored = load_tensors(test_model(model) + ".inputs.safetensors");
+    const TensorMap expected = load_tensors(test_model(model) + ".outputs.safetensors");
+    BuildOptions options;
+    options.mesh = "tp=2";
+    const Engine engine = Engine::build(test_model(model) + ".pt2", options);
+    run_ranks(2, [&](Communicator& ranks) {
+      Session session = engine.session(1);
+      session.bind(ranks);
+      for (int step = 0; step < 4; ++step) {
+        TensorMap inputs;
+        for (const PortInfo& port : engine.inputs())
+          inputs[port.name] = stored.at(join("step", step, ".", port.name));
+        for (const auto& [name, tensor] : session.run(inputs))
+          EXPECT_LE(relative_error(tensor, expected.at(join("step", step, ".", name))), 5e-5)
+              << model << " rank " << ranks.rank() << " step " << step << " " << name;
+      }
+    });
+  }
+}
+
 TEST(ShardedEngine, RefusesMeshesThatAreNone) {
   const auto error = [](const std::string& mesh, const std::string& context) {
     BuildOptions options;

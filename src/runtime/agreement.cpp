@@ -83,11 +83,21 @@ std::vector<int> named_ranks(const RankList& list, const Manifest& manifest, int
   return ranks;
 }
 
+// How many ranks make one group: what any operator on the same name says; 0 where none does.
+int64_t group_size(const RankList& list, const Manifest& manifest) {
+  if (list.size != 0 || list.group.empty()) return list.size;
+  for (const RankList& other : manifest.lists)
+    if (other.group == list.group && other.ranks == list.ranks && other.size != 0)
+      return other.size;
+  return 0;
+}
+
 // The group that `rank` is in: every `list.size` ranks make one.
 std::vector<int> members_of(const RankList& list, const Manifest& manifest, int rank, int size) {
   const std::vector<int> ranks = named_ranks(list, manifest, rank, size);
   const auto all = static_cast<int64_t>(ranks.size());
-  const int64_t each = list.size == 0 ? std::max<int64_t>(all, 1) : list.size;
+  const int64_t named = group_size(list, manifest);
+  const int64_t each = named == 0 ? std::max<int64_t>(all, 1) : named;
   require_argument(all > 0 && all % each == 0, "rank ", rank, ": ", list_text(list), " is ",
                    ranks_text(ranks), "; the network wants groups of ", each, " ranks");
   const auto at = std::find(ranks.begin(), ranks.end(), rank);

@@ -61,6 +61,12 @@ TEST(Agreement, BindsNamesThatMeanOtherRanksOnOtherRanks) {
   EXPECT_EQ(agreement.members[2], (Members{{3, 2}}));
 }
 
+TEST(Agreement, CutsANamedListWhereAnyOperatorSaysTheSize) {
+  const Manifest m = manifest({named("tp"), named("tp", 2)}, {call(Kind::all_reduce, 0, 4)},
+                              {{"tp", {0, 1, 2, 3}}});
+  EXPECT_EQ(agree({m, m, m, m}).members[3], (Members{{2, 3}, {2, 3}}));
+}
+
 TEST(Agreement, TakesOneNameOfAllForAllRanks) {
   const Manifest m = manifest({named("0"), named("0", 2)}, {call(Kind::all_reduce, 0, 4)});
   EXPECT_EQ(agree({m, m}).members[0], (Members{{0, 1}, {0, 1}}));
