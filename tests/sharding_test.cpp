@@ -126,6 +126,29 @@ TEST(ShardedEngine, KeepsTheCollectivesThatANetworkHas) {
   });
 }
 
+TEST(ShardedEngine, TakesARequestOfEachRankAlongDp) {
+  TensorMap whole = load_tensors(test_model("flux") + ".inputs.safetensors");
+  BuildOptions options;
+  const Engine one = Engine::build(test_model("flux") + ".pt2", options);
+  options.mesh = "dp=2,tp=2";
+  options.per_rank_inputs = true;
+  const Engine engine = Engine::build(test_model("flux") + ".pt2", options);
+  run_ranks(4, [&](Communicator& ranks) {
+    TensorMap inputs;
+    for (const PortInfo& port : one.inputs()) inputs[port.name] = contiguous(whole.at(port.name));
+    if (ranks.rank() >= 2) {
+      Tensor& x = inputs.at("hidden_states");
+      x = contiguous(x);
+      for (int64_t i = 0; i < x.elements(); ++i) x.as<float>()[i] *= 0.5f;
+    }
+    Session alone = one.session(1), session = engine.session(1);
+    session.bind(ranks);
+    const TensorMap expected = alone.run(inputs), found = session.run(inputs);
+    for (const auto& [name, tensor] : expected)
+      EXPECT_LE(relative_error(found.at(name), tensor), 2e-5) << "rank " << ranks.rank();
+  });
+}
+
 TEST(ShardedEngine, KeepsItsState) {
   for (const char* model : {"versions/kv_cache", "versions/kv_cache_functional"}) {
     const TensorMap stored = load_tensors(test_model(model) + ".inputs.safetensors");

@@ -61,7 +61,11 @@ std::vector<int> set_mesh(Program& program, const BuildOptions& options) {
   require_argument(options.rank >= -1 && options.rank < size, "rank ", options.rank, " of mesh ",
                    options.mesh, "; -1 to ", size - 1, " is wanted");
   if (size == 1) return {0};
-  program.mesh = options.mesh;
+  // Axes that no strategy knows leave the network as it is.
+  std::vector<shard::Mesh::Axis> axes = shard::Mesh::parse(options.mesh).axes();
+  for (shard::Mesh::Axis& axis : axes)
+    if (options.per_rank_inputs && axis.name == "dp") axis.name = "request";
+  program.mesh = shard::Mesh(std::move(axes)).text();
   program.context = options.context;
   return options.rank >= 0 ? std::vector<int>{options.rank} : planned_ranks(program);
 }
