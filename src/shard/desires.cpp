@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "ops/attention.h"
 #include "ops/concat.h"
 #include "ops/views.h"
@@ -50,6 +51,9 @@ Desires Desires::none() const {
 
 bool Desires::set(ValueId value, int dim, const Table& table) {
   auto& tables = tables_[static_cast<size_t>(value)];
+  require(table.extent() == shape(value)[dim], Errc::internal, "shard: value ",
+          f_.value(value).name, ", dimension ", dim, " of ", shape(value)[dim], ": table of ",
+          table.extent());
   if (shape(value)[dim] == 1 || tables[static_cast<size_t>(dim)]) return false;
   for (const auto& other : tables)
     if (other && (other->axes() & table.axes()) != 0) return false;
@@ -110,9 +114,9 @@ void Desires::through_heads(const Node& node, Spot spot, const Table& table) {
   if (spot.value == node.inputs[1] || spot.value == node.inputs[2]) {
     for (const ValueId id : {node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[0]})
       set(id, 1, shape(id)[1] == n ? table.scaled(n / m) : table);
-  } else if (const auto shared = table.divided(n / m)) {
-    set(node.inputs[1], 1, *shared);
-    set(node.inputs[2], 1, *shared);
+  } else if (spot.value == node.inputs[0] || spot.value == node.outputs[0]) {
+    const auto shared = table.divided(n / m);
+    for (size_t i = 1; shared && i <= 2; ++i) set(node.inputs[i], 1, *shared);
   }
 }
 

@@ -93,6 +93,8 @@ class Localizer {
       out = {matmul_then_add(node, p, in)};
     else if (node.op.as<Attention>())
       out = {attention(node, p, in)};
+    else if (node.op.as<Slice>())
+      out = {slice(node, p, in[0])};
     else
       out = local_.add(local_op(node, p), in, f_.value(node.outputs[0]).name, node.scope);
     for (size_t i = 0; i < node.outputs.size(); ++i) {
@@ -136,8 +138,7 @@ class Localizer {
       for (int64_t h = r.begin; h < r.end; ++h, ++index) {
         const int64_t group = n / m;
         const int64_t key = h / group;
-        const auto at = keys.positions_of({{key, key + 1}});
-        const int64_t position = at->list()[0].begin;
+        const int64_t position = keys.sure_positions_of({{key, key + 1}}).list()[0].begin;
         regular = regular && position == index / local_group;
         each.add({position, position + 1});
       }
@@ -156,19 +157,33 @@ class Localizer {
   // A range of queries attends to the keys up to it.
   ValueId causal_rows(const Node& node, const NodePlacement& p, const std::vector<ValueId>& in) {
     const Ranges rows = held(p.in[0], 2, shape(node.inputs[0])[2], rank_);
+    const Attention& whole = *node.op.as<Attention>();
     std::vector<ValueId> parts;
     int64_t start = 0;
     for (const Range& r : rows.list()) {
-      const ValueId q = resharder_.take(in[0], 2, {{start, start + r.size()}}, node.scope);
-      const ValueId k = resharder_.take(in[1], 2, {{0, r.end}}, node.scope);
-      const ValueId v = resharder_.take(in[2], 2, {{0, r.end}}, node.scope);
-      Attention op = *node.op.as<Attention>();
+      const Range own{start, start + r.size()};
+      const Range keys{0, std::clamp<int64_t>(r.end + whole.offset, 0, shape(node.inputs[1])[2])};
+      std::vector<ValueId> part = {resharder_.take(in[0], 2, {own}, node.scope),
+                                   resharder_.take(in[1], 2, {keys}, node.scope),
+                                   resharder_.take(in[2], 2, {keys}, node.scope)};
+      if (in.size() > 3) part.push_back(resharder_.take_mask(in[3], {own}, {keys}, node.scope));
+      Attention op = whole;
       op.offset += r.begin;
-      parts.push_back(local_.add1(op, {q, k, v}, "", node.scope));
+      parts.push_back(local_.add1(op, part, "", node.scope));
       start += r.size();
     }
     if (parts.empty()) return local_.add1(node.op, in, "", node.scope);
     return parts.size() == 1 ? parts[0] : local_.add1(Concat{2}, parts, "", node.scope);
+  }
+
+  ValueId slice(const Node& node, const NodePlacement& p, ValueId x) {
+    const Slice& op = *node.op.as<Slice>();
+    const auto axis = static_cast<int>(op.axis);
+    if (!p.in[0].dims[static_cast<size_t>(axis)])
+      return local_.add1(op, {x}, f_.value(node.outputs[0]).name, node.scope);
+    const Ranges own = held(p.in[0], axis, shape(node.inputs[0])[axis], rank_);
+    const Ranges wanted = own.within({op.start.value(), op.start.value() + op.size.value()});
+    return resharder_.take(x, axis, own.sure_positions_of(wanted), node.scope);
   }
 
   // The operator with the extents of this rank.
@@ -176,17 +191,6 @@ class Localizer {
     const Dims out = local_shape(p.out[0], shape(node.outputs[0]), rank_);
     if (node.op.as<Reshape>()) return Reshape{to_shape(out)};
     if (node.op.as<Expand>()) return Expand{to_shape(out)};
-    if (const auto* op = node.op.as<Slice>(); op != nullptr) {
-      const auto axis = static_cast<int>(op->axis);
-      const int64_t extent = shape(node.inputs[0])[axis];
-      if (!p.in[0].dims[static_cast<size_t>(axis)]) return node.op;
-      const Ranges own = held(p.in[0], axis, extent, rank_);
-      const Ranges wanted = own.within({op->start.value(), op->start.value() + op->size.value()});
-      const auto positions = own.positions_of(wanted);
-      // What a slice cuts out of ranges that follow each other follows each other.
-      const int64_t start = positions->empty() ? 0 : positions->list()[0].begin;
-      return Slice{op->axis, start, wanted.size(), 1};
-    }
     return node.op;
   }
 

@@ -353,11 +353,16 @@ class Planner {
     const Placement &q = value(node.inputs[0]), &k = value(node.inputs[1]);
     const int64_t n = shape(node.inputs[0])[1], m = shape(node.inputs[1])[1];
     const bool ordered = node.op.as<Attention>()->causal || node.inputs.size() > 3;
-    std::optional<Table> s = q.dims[2] ? q.dims[2] : desires_.at(node.inputs[0], 2);
-    std::optional<Table> heads = desires_.at(node.inputs[0], 1);
-    if (!heads) heads = q.dims[1];
-    if (heads && s && (heads->axes() & s->axes()) != 0) heads.reset();
-    std::optional<Table> batch = q.dims[0];
+    AxisSet taken = 0;
+    const auto unless_taken = [&](const std::optional<Table>& table) {
+      if (!table || (table->axes() & taken) != 0) return std::optional<Table>();
+      taken |= table->axes();
+      return table;
+    };
+    const auto s = unless_taken(q.dims[2] ? q.dims[2] : desires_.at(node.inputs[0], 2));
+    const auto& wanted_heads = desires_.at(node.inputs[0], 1);
+    const auto heads = unless_taken(wanted_heads ? wanted_heads : q.dims[1]);
+    const auto batch = unless_taken(q.dims[0]);
     // Axes along which heads take the place of queries.
     const AxisSet exchanged = s ? s->axes() & axes_with(Context::ulysses) : 0;
     NodePlacement p;
@@ -371,8 +376,9 @@ class Planner {
     keys.dims[0] = batch;
     keys.dims[1] = shared_heads(inside.dims[1], n, m);
     if (k.dims[2]) {
-      // Those of a ring stay where they are and travel.
-      const AxisSet gathered = k.dims[2]->axes() & ~axes_with(Context::ring);
+      // Those of a ring stay where they are and travel, between ranks that have the same heads.
+      const AxisSet others = keys.split_axes();
+      const AxisSet gathered = k.dims[2]->axes() & (~axes_with(Context::ring) | others);
       keys.dims[2] = unless_whole(together(*k.dims[2], gathered, ordered));
     }
     p.in = {inside, keys, keys};

@@ -94,6 +94,15 @@ ValueId Resharder::take(ValueId x, int dim, const Ranges& positions, const std::
   return parts.size() == 1 ? parts[0] : add(Concat{dim}, parts, scope);
 }
 
+ValueId Resharder::take_mask(ValueId mask, const Ranges& rows, const Ranges& keys,
+                             const std::string& scope) {
+  const Dims shape = constant_dims(f_.type(mask).shape);
+  const int rank = shape.rank();
+  if (rank > 0 && shape[rank - 1] != 1) mask = take(mask, rank - 1, keys, scope);
+  if (rank > 1 && shape[rank - 2] != 1) mask = take(mask, rank - 2, rows, scope);
+  return mask;
+}
+
 ValueId Resharder::reshard(ValueId x, const Dims& shape, Placement from, const Placement& to,
                            const std::string& scope) {
   if ((from.partial & ~to.partial) != 0) x = sum(x, shape, from, to, scope);
@@ -129,11 +138,8 @@ bool Resharder::may_gather_alone(const Dims& shape, const Placement& from, const
 ValueId Resharder::slice(ValueId x, const Dims& shape, const Placement& from, const Placement& to,
                          const std::string& scope) {
   for (int d = 0; d < shape.rank(); ++d) {
-    const auto positions =
-        held(from, d, shape[d], rank_).positions_of(held(to, d, shape[d], rank_));
-    require(positions.has_value(), Errc::internal, "reshard: ", scope, ": dimension ", d,
-            " lacks what it needs");
-    x = take(x, d, *positions, scope);
+    const Ranges wanted = held(to, d, shape[d], rank_);
+    x = take(x, d, held(from, d, shape[d], rank_).sure_positions_of(wanted), scope);
   }
   return x;
 }
@@ -259,9 +265,9 @@ ValueId Resharder::exchange(ValueId x, const Dims& shape, Placement& from, const
     ValueId part = x;
     const auto ranges = box(shape, from, to, along, member, rank_, mesh_);
     for (int d = 0; d < shape.rank(); ++d)
-      part =
-          take(part, d,
-               *held(from, d, shape[d], rank_).positions_of(ranges[static_cast<size_t>(d)]), scope);
+      part = take(part, d,
+                  held(from, d, shape[d], rank_).sure_positions_of(ranges[static_cast<size_t>(d)]),
+                  scope);
     const Dim count = elements(f_.type(part).shape);
     op.sends.push_back(count.value());
     packed.push_back(add(Reshape{{count}}, {part}, scope));
@@ -295,13 +301,13 @@ std::map<int, ValueId> Resharder::joined(const std::map<int, ValueId>& parts, co
   Ranges arrival;
   for (const Ranges& part : sources(from, to, dim, shape[dim], rank_, mesh_.group(rank_, along)))
     arrival.add(part);
-  const auto order = arrival.positions_of(held(to, dim, shape[dim], rank_));
+  const Ranges order = arrival.sure_positions_of(held(to, dim, shape[dim], rank_));
   std::map<int, ValueId> result;
   for (const auto& [source, part] : parts) {
     if (mesh_.position(source, along) != 0) continue;
     std::vector<ValueId> list;
     for (const int member : mesh_.group(source, along)) list.push_back(parts.at(member));
-    result[source] = take(add(Concat{dim}, list, scope), dim, *order, scope);
+    result[source] = take(add(Concat{dim}, list, scope), dim, order, scope);
   }
   return result;
 }

@@ -24,6 +24,9 @@ class Resharder {
   /// The indices at `positions` of a dimension, in this order.
   ValueId take(ValueId x, int dim, const Ranges& positions, const std::string& scope);
 
+  /// What rows and keys at these positions need of attention's mask, which may broadcast.
+  ValueId take_mask(ValueId mask, const Ranges& rows, const Ranges& keys, const std::string& scope);
+
  private:
   ValueId sum(ValueId x, const Dims& shape, Placement& from, const Placement& to,
               const std::string& scope);

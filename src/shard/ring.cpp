@@ -107,12 +107,13 @@ class Ring {
         for (const Range& keys : keys_of(owner).list()) {
           const Ranges here = {{key, key + keys.size()}};
           key += keys.size();
-          if (keys.begin >= rows.end) continue;
-          // Keys up to the first query are seen by all of them.
-          const bool all = keys.end - 1 <= rows.begin;
+          // Keys up to that of the first query are seen by all of them.
+          const int64_t offset = r_.op.offset + rows.begin - keys.begin;
+          if (offset + rows.size() <= 0) continue;
+          const bool all = keys.size() - 1 <= offset;
           attend_range(i, {row, row + rows.size()}, resharder_.take(k, 2, here, r_.scope),
                        resharder_.take(v, 2, here, r_.scope), {keys},
-                       all ? std::nullopt : std::optional(rows.begin - keys.begin));
+                       all ? std::nullopt : std::optional(offset));
         }
       }
       row += rows.size();
@@ -127,21 +128,12 @@ class Ring {
     op.offset = causal_offset.value_or(0);
     op.lse = true;
     std::vector<ValueId> in = {resharder_.take(r_.q, 2, {rows}, r_.scope), k, v};
-    if (r_.mask != kNone) in.push_back(mask(rows, keys));
+    if (r_.mask != kNone) in.push_back(resharder_.take_mask(r_.mask, {rows}, keys, r_.scope));
     const auto out = f_.add(op, in, "ring", r_.scope);
     const Dims shape = constant_dims(f_.type(out[1]).shape);
     Result part{add(Cast{DType::f32}, {out[0]}),
                 add(Reshape{{shape[0], shape[1], shape[2], 1}}, {out[1]})};
     results_[i] = results_[i].mean == kNone ? part : merge(results_[i], part);
-  }
-
-  ValueId mask(Range rows, const Ranges& keys) {
-    ValueId m = r_.mask;
-    const Dims shape = constant_dims(f_.type(m).shape);
-    const int rank = shape.rank();
-    if (shape[rank - 1] != 1) m = resharder_.take(m, rank - 1, keys, r_.scope);
-    if (rank > 1 && shape[rank - 2] != 1) m = resharder_.take(m, rank - 2, {rows}, r_.scope);
-    return m;
   }
 
   ValueId number(double value) { return add(Full{value, DType::f32, {}}, {}); }

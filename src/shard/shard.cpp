@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "ops/attention.h"
+#include "shard/check.h"
 #include "shard/strategy.h"
 
 namespace tutti::shard {
@@ -107,7 +108,9 @@ Placements shard(const Function& f, const Ways& ways) {
       if ((cp >> a & 1) != 0 && ways.context[a] == Context::ulysses) balanced = false;
     seed_context_parallel(f, ways.mesh, cp, balanced, desires);
   }
-  return place_values(f, ways.mesh, desires, ways.context, shared);
+  Placements placements = place_values(f, ways.mesh, desires, ways.context, shared);
+  check_placements(f, ways.mesh, placements);
+  return placements;
 }
 
 }  // namespace tutti::shard

@@ -66,6 +66,13 @@ std::optional<Ranges> Ranges::positions_of(const Ranges& wanted) const {
   return result;
 }
 
+Ranges Ranges::sure_positions_of(const Ranges& wanted) const {
+  auto positions = positions_of(wanted);
+  require(positions.has_value(), Errc::internal, "shard: ", size(), " indices are held; ",
+          wanted.size(), " are wanted, not all of them among these");
+  return *std::move(positions);
+}
+
 Table::Table(int64_t extent, AxisSet axes, std::vector<Ranges> by_rank)
     : data_(std::make_shared<const Data>(Data{extent, axes, std::move(by_rank)})) {}
 

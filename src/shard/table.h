@@ -37,6 +37,8 @@ class Ranges {
   /// Where the indices of `wanted` stand in this list, in wanted's order; nothing when one is
   /// missing.
   std::optional<Ranges> positions_of(const Ranges& wanted) const;
+  /// The same where they must be there; throws internal.
+  Ranges sure_positions_of(const Ranges& wanted) const;
   friend bool operator==(const Ranges&, const Ranges&) = default;
 
  private:
@@ -66,6 +68,8 @@ class Table {
   const Ranges& on(int rank) const { return data_->by_rank[static_cast<size_t>(rank)]; }
   int ranks() const { return static_cast<int>(data_->by_rank.size()); }
   int64_t largest() const;
+  /// Equal for copies of one table.
+  const void* id() const { return data_.get(); }
   /// All indices, each once or more, on some rank.
   bool covers() const;
 

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard/check.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "ops/attention.h"
+#include "ops/concat.h"
+#include "ops/elementwise.h"
+#include "ops/reduce.h"
+#include "ops/views.h"
+
+namespace tutti::shard {
+namespace {
+
+using MaybeTable = std::optional<Table>;
+
+class Checker {
+ public:
+  Checker(const Function& f, const Mesh& mesh, const Placements& placements)
+      : f_(f), mesh_(mesh), placements_(placements) {
+    for (const Value& value : f.values) shapes_.push_back(constant_dims(value.type.shape));
+  }
+
+  void run() {
+    for (size_t v = 0; v < f_.values.size(); ++v) {
+      const auto id = static_cast<ValueId>(v);
+      placement(placements_.values[v], id, "");
+      if (f_.value(id).producer == kNone)
+        expect(placements_.values[v].is_whole(), "value ", f_.value(id).name, " is given as ",
+               text(placements_.values[v]), "; whole is wanted");
+    }
+    for (size_t n = 0; n < f_.nodes.size(); ++n) {
+      node_ = &f_.nodes[n];
+      p_ = &placements_.nodes[n];
+      flow();
+      op();
+    }
+  }
+
+ private:
+  // What is wrong starts with where.
+  template <class... Parts>
+  void expect(bool holds, const Parts&... parts) const {
+    if (holds) return;
+    if (node_ == nullptr) fail(Errc::internal, "shard: ", parts...);
+    fail(Errc::internal, "shard: ", node_->op.name(), " ", node_->scope, ": ", parts...);
+  }
+  std::string text(const Placement& p) const { return to_string(p, mesh_); }
+  std::string text(const MaybeTable& t) const { return t ? t->text(mesh_) : "whole"; }
+  const Dims& shape(ValueId id) const { return shapes_[static_cast<size_t>(id)]; }
+  const std::string& name(ValueId id) const { return f_.value(id).name; }
+
+  // Every index is on a rank, and what a rank holds follows from its place on the table's axes.
+  void table(const Table& t, int64_t extent, ValueId id, size_t dim) {
+    if (!proved_.insert({t.id(), extent}).second) return;
+    const auto where = join("value ", name(id), ", dimension ", dim, " of ", extent);
+    expect(t.extent() == extent && t.ranks() == mesh_.size(), where, ": table of ", t.extent(),
+           " on ", t.ranks(), " ranks; ", mesh_.size(), " ranks are wanted");
+    for (int r = 0; r < t.ranks(); ++r) {
+      const int first = mesh_.group(r, ~t.axes())[0];
+      expect(t.on(r) == t.on(first), where, ": rank ", r, " holds other indices than rank ", first,
+             ", as if it differed along more than ", mesh_.text(t.axes()));
+      for (const Range& x : t.on(r).list())
+        expect(x.begin >= 0 && x.end <= extent, where, ": rank ", r, " holds ", x.begin, ":",
+               x.end);
+    }
+    expect(t.covers(), where, ": ", t.text(mesh_), "; every index on some rank is wanted");
+  }
+
+  // Dimensions and sums use axes of their own: then ranks hold all combinations of indices.
+  void placement(const Placement& p, ValueId id, const char* role) {
+    expect(static_cast<int>(p.dims.size()) == shape(id).rank(), "value ", name(id), role, " has ",
+           p.dims.size(), " tables; ", shape(id).rank(), " are wanted");
+    AxisSet taken = p.partial;
+    for (size_t d = 0; d < p.dims.size(); ++d) {
+      if (!p.dims[d]) continue;
+      table(*p.dims[d], shape(id)[static_cast<int>(d)], id, d);
+      const AxisSet axes = p.dims[d]->axes();
+      expect((axes & taken) == 0, "value ", name(id), role, " is ", text(p), "; axes ",
+             mesh_.text(axes & taken), " are used twice");
+      taken |= axes;
+    }
+  }
+
+  // A sum over ranks can be added up on the way, but does not come into being.
+  void flow() {
+    const size_t inputs = node_->inputs.size(), outputs = node_->outputs.size();
+    expect(p_->in.size() == inputs && p_->out.size() == outputs && p_->settled.size() == outputs,
+           "placed with ", p_->in.size(), " operands and ", p_->out.size(), " results; ", inputs,
+           " and ", outputs, " are wanted");
+    const auto comes = [&](const Placement& from, const Placement& to, ValueId id) {
+      expect((to.partial & ~from.partial) == 0, "value ", name(id), " is ", text(from),
+             " and to be ", text(to), "; a sum over no more axes is wanted");
+    };
+    for (size_t i = 0; i < inputs; ++i) {
+      placement(p_->in[i], node_->inputs[i], " as an operand");
+      comes(placements_.values[static_cast<size_t>(node_->inputs[i])], p_->in[i], node_->inputs[i]);
+    }
+    for (size_t i = 0; i < outputs; ++i) {
+      const ValueId id = node_->outputs[i];
+      placement(p_->out[i], id, " as a result");
+      comes(p_->out[i], p_->settled[i], id);
+      expect(p_->settled[i] == placements_.values[static_cast<size_t>(id)], "value ", name(id),
+             " goes to ", text(p_->settled[i]), "; ",
+             text(placements_.values[static_cast<size_t>(id)]), " is wanted");
+    }
+  }
+
+  void op() {
+    const Op& op = node_->op;
+    if (op.as<Attention>()) return attention();
+    if (op.as<Reshape>()) return reshape();
+    if (const auto* slice = op.as<Slice>()) return this->slice(*slice);
+    if (const auto* concat = op.as<Concat>()) return this->concat(*concat);
+    if (const auto f = factors(op, types(node_->inputs), types(node_->outputs)))
+      return by_factors(*f);
+    for (size_t i = 0; i < p_->in.size(); ++i) whole(p_->in[i], node_->inputs[i]);
+    for (size_t i = 0; i < p_->out.size(); ++i) whole(p_->out[i], node_->outputs[i]);
+  }
+
+  std::vector<TensorType> types(const std::vector<ValueId>& ids) const {
+    std::vector<TensorType> list;
+    for (const ValueId id : ids) list.push_back(f_.type(id));
+    return list;
+  }
+
+  void whole(const Placement& p, ValueId id) const {
+    expect(p.is_whole(), "value ", name(id), " is ", text(p), "; whole is wanted");
+  }
+
+  // All indices in order, on all ranks.
+  void whole(const MaybeTable& t, ValueId id, size_t dim) const {
+    for (int r = 0; t && r < mesh_.size(); ++r)
+      expect(t->on(r) == Ranges{{0, t->extent()}}, "value ", name(id), ", dimension ", dim,
+             ": rank ", r, " holds ", t->on(r).size(), " of ", t->extent(), " indices: ", text(t),
+             "; all, in order, are wanted");
+  }
+
+  // Along its axes, each index is on one rank only.
+  void once(const MaybeTable& t, ValueId id, size_t dim) const {
+    if (!t) return;
+    for (int r = 0; r < mesh_.size(); ++r) {
+      int64_t held = 0;
+      for (const int member : mesh_.group(r, t->axes())) held += t->on(member).size();
+      expect(held == t->extent(), "value ", name(id), ", dimension ", dim, ": ranks of ", r,
+             " count ", held, " indices of ", t->extent(), ": ", text(t), "; each once is wanted");
+    }
+  }
+
+  void same(const MaybeTable& found, const MaybeTable& wanted, ValueId id, size_t dim) const {
+    expect(found == wanted, "value ", name(id), ", dimension ", dim, " is ", text(found), "; ",
+           text(wanted), " is wanted");
+  }
+
+  // Axes of sums that pass through an operator from its operands.
+  AxisSet passed() const {
+    const Op& op = node_->op;
+    AxisSet any = 0, all = p_->in.empty() ? 0 : p_->in[0].partial;
+    for (const Placement& in : p_->in) {
+      any |= in.partial;
+      all &= in.partial;
+    }
+    const auto refuse = [&](bool passes, const char* wanted) {
+      expect(passes, "takes sums over ", mesh_.text(any), "; ", wanted);
+    };
+    if (any == 0) return 0;
+    const auto* fn = op.as<ElementwiseOp>();
+    const auto* reduce = op.as<Reduce>();
+    if (op.as<Reshape>() || op.as<Permute>() || op.as<Slice>() || op.as<Expand>() ||
+        op.as<Concat>() || (reduce != nullptr && reduce->fn == "sum") ||
+        (fn != nullptr && (fn->fn == Elementwise::neg || fn->fn == Elementwise::add ||
+                           fn->fn == Elementwise::sub))) {
+      refuse(any == all, "the same of all operands are wanted");
+    } else if (fn != nullptr && fn->fn == Elementwise::mul) {
+      refuse((p_->in[0].partial & p_->in[1].partial) == 0,
+             "a product of two sums is not a sum of products");
+      refuse(p_->in[0].partial == 0 || p_->in[1].partial == 0, "those of one operand are wanted");
+    } else if (fn != nullptr && fn->fn == Elementwise::div) {
+      refuse(p_->in[1].partial == 0, "a sum divides nothing");
+    } else {
+      refuse(false, "it passes none");
+    }
+    return any;
+  }
+
+  void by_factors(const Factors& f) {
+    std::vector<std::optional<MaybeTable>> seen(f.list.size());
+    AxisSet summed = 0;
+    const auto visit = [&](const MaybeTable& t, int factor, ValueId id, size_t d) {
+      if (factor < 0) return whole(t, id, d);
+      const auto at = static_cast<size_t>(factor);
+      if (seen[at]) return same(t, *seen[at], id, d);
+      seen[at] = t;
+      if (f.list[at].whole) return whole(t, id, d);
+      if (f.list[at].in_result) return;
+      once(t, id, d);
+      if (t) summed |= t->axes();
+    };
+    bool addend = false;
+    for (size_t i = 0; i < f.in.size(); ++i) {
+      addend = addend || f.addend[i];
+      for (size_t d = 0; !f.addend[i] && d < f.in[i].size(); ++d)
+        visit(p_->in[i].dims[d], f.in[i][d], node_->inputs[i], d);
+    }
+    expect(p_->product_partial == (addend ? summed : 0), "adds up over ",
+           mesh_.text(p_->product_partial), " before its addend, which is added once; ",
+           mesh_.text(addend ? summed : 0), " is wanted");
+    for (size_t i = 0; i < f.out.size(); ++i)
+      for (size_t d = 0; d < f.out[i].size(); ++d) {
+        const MaybeTable& t = p_->out[i].dims[d];
+        // A sum that is added up may be left in parts.
+        if (t && (t->axes() & ~p_->product_partial) == 0 && t->axes() != 0) continue;
+        visit(t, f.out[i][d], node_->outputs[i], d);
+      }
+    addends(f);
+    const AxisSet wanted = passed() | (summed & ~p_->product_partial);
+    for (size_t i = 0; i < p_->out.size(); ++i)
+      expect(p_->out[i].partial == wanted, "value ", name(node_->outputs[i]), " is a sum over '",
+             mesh_.text(p_->out[i].partial), "'; over '", mesh_.text(wanted), "' is wanted");
+  }
+
+  // They are where the sum is.
+  void addends(const Factors& f) const {
+    for (size_t i = 0; i < f.in.size(); ++i) {
+      if (!f.addend[i]) continue;
+      const auto& result = p_->out[0].dims;
+      for (size_t d = 0; d < f.in[i].size(); ++d) {
+        const size_t at = result.size() - f.in[i].size() + d;
+        same(p_->in[i].dims[d], f.in[i][d] < 0 ? MaybeTable() : result[at], node_->inputs[i], d);
+      }
+    }
+  }
+
+  // The elements of dimensions begin to end - 1 that a rank holds, as numbers in row-major order.
+  Ranges flat(ValueId id, const Placement& p, int begin, int end, int rank) const {
+    Ranges inner{{0, 1}};
+    int64_t extent = 1;
+    for (int d = end; d-- > begin;) {
+      const Ranges own = held(p, d, shape(id)[d], rank);
+      Ranges outer;
+      for (const Range& x : own.list()) {
+        if (inner == Ranges{{0, extent}})
+          outer.add({x.begin * extent, x.end * extent});
+        else
+          for (int64_t i = x.begin; i < x.end; ++i) outer.add(inner, i * extent);
+      }
+      inner = std::move(outer);
+      extent *= shape(id)[d];
+    }
+    return inner;
+  }
+
+  void reshape() {
+    const ValueId x = node_->inputs[0], y = node_->outputs[0];
+    const Dims &from = shape(x), &to = shape(y);
+    expect(p_->out[0].partial == passed(), "value ", name(y), " is a sum over other axes than ",
+           name(x));
+    // As few dimensions at a time as have the same elements.
+    for (int i = 0, j = 0, a = 0, b = 0; i < from.rank() || j < to.rank(); i = a, j = b) {
+      int64_t left = 1, right = 1;
+      do {
+        if (b == to.rank() || (a < from.rank() && left <= right))
+          left *= from[a++];
+        else
+          right *= to[b++];
+      } while (left != right && (a < from.rank() || b < to.rank()));
+      while (a < from.rank() && from[a] == 1) ++a;
+      while (b < to.rank() && to[b] == 1) ++b;
+      for (int r = 0; r < mesh_.size(); ++r)
+        expect(flat(x, p_->in[0], i, a, r) == flat(y, p_->out[0], j, b, r), "value ", name(x),
+               " is ", text(p_->in[0]), " and ", name(y), " ", text(p_->out[0]), ": rank ", r,
+               " would hold other elements; the same are wanted");
+    }
+  }
+
+  void slice(const Slice& op) {
+    const ValueId x = node_->inputs[0], y = node_->outputs[0];
+    const auto axis = static_cast<size_t>(op.axis);
+    for (size_t d = 0; d < p_->in[0].dims.size(); ++d)
+      if (d != axis) same(p_->out[0].dims[d], p_->in[0].dims[d], y, d);
+    const int64_t start = op.start.value(), size = op.size.value();
+    if (op.step != 1) {
+      whole(p_->in[0].dims[axis], x, axis);
+      whole(p_->out[0].dims[axis], y, axis);
+    }
+    for (int r = 0; op.step == 1 && r < mesh_.size(); ++r) {
+      const Ranges own =
+          held(p_->in[0], static_cast<int>(op.axis), shape(x)[static_cast<int>(op.axis)], r);
+      Ranges wanted;
+      wanted.add(own.within({start, start + size}), -start);
+      expect(held(p_->out[0], static_cast<int>(op.axis), size, r) == wanted, "value ", name(y),
+             " is ", text(p_->out[0].dims[axis]), " of ", text(p_->in[0].dims[axis]), " on rank ",
+             r);
+    }
+    expect(p_->out[0].partial == passed(), "value ", name(y), " is a sum over other axes than ",
+           name(x));
+  }
+
+  void concat(const Concat& op) {
+    const ValueId y = node_->outputs[0];
+    const auto axis = static_cast<size_t>(op.axis);
+    for (size_t i = 0; i < p_->in.size(); ++i)
+      for (size_t d = 0; d < p_->out[0].dims.size(); ++d)
+        if (d != axis) same(p_->in[i].dims[d], p_->out[0].dims[d], node_->inputs[i], d);
+    for (int r = 0; r < mesh_.size(); ++r) {
+      Ranges wanted;
+      int64_t start = 0;
+      for (size_t i = 0; i < p_->in.size(); ++i) {
+        const int64_t extent = shape(node_->inputs[i])[static_cast<int>(axis)];
+        wanted.add(held(p_->in[i], static_cast<int>(axis), extent, r), start);
+        start += extent;
+      }
+      expect(held(p_->out[0], static_cast<int>(axis), start, r) == wanted, "value ", name(y),
+             " is ", text(p_->out[0].dims[axis]), " on rank ", r,
+             "; the parts of its operands are wanted");
+    }
+    expect(p_->out[0].partial == passed(), "value ", name(y),
+           " is a sum over other axes than its "
+           "operands");
+  }
+
+  // Each rank has the keys and values that its queries attend to: all of them, or those that are
+  // not here come around along the axes that split them.
+  void attention() {
+    const Placement &q = p_->in[0], &k = p_->in[1], &v = p_->in[2];
+    const auto& in = node_->inputs;
+    whole(q.dims[3], in[0], 3);
+    whole(k.dims[3], in[1], 3);
+    same(k.dims[0], q.dims[0], in[1], 0);
+    same(v.dims[0], q.dims[0], in[2], 0);
+    for (const size_t d : {1, 2}) same(v.dims[d], k.dims[d], in[2], d);
+    once(k.dims[2], in[1], 2);
+    const bool order = node_->op.as<Attention>()->causal || in.size() > 3;
+    if (order && k.dims[2] && k.dims[2]->axes() == 0) whole(k.dims[2], in[1], 2);
+    shared_heads();
+    if (in.size() > 3) mask();
+    for (size_t i = 0; i < p_->out.size(); ++i)
+      for (size_t d = 0; d < p_->out[i].dims.size(); ++d)
+        same(p_->out[i].dims[d], d < 3 ? q.dims[d] : v.dims[3], node_->outputs[i], d);
+    expect((passed() | p_->out[0].partial) == 0, "value ", name(node_->outputs[0]),
+           " is a sum over ", mesh_.text(p_->out[0].partial), "; it is none");
+  }
+
+  void shared_heads() const {
+    const int64_t n = shape(node_->inputs[0])[1], m = shape(node_->inputs[1])[1];
+    for (int r = 0; r < mesh_.size(); ++r) {
+      const Ranges keys = held(p_->in[1], 1, m, r);
+      const Ranges queries = held(p_->in[0], 1, n, r);
+      for (const Range& x : queries.list()) {
+        const Range wanted{x.begin / (n / m), (x.end + n / m - 1) / (n / m)};
+        expect(keys.positions_of({wanted}).has_value(), "rank ", r, " has heads ", x.begin, ":",
+               x.end, " of ", n, " queries and ", text(p_->in[1].dims[1]), " of ", m, " keys; ",
+               wanted.begin, ":", wanted.end, " are wanted");
+      }
+    }
+  }
+
+  // Its dimensions are those of the scores, aligned at the last; keys are whole.
+  void mask() const {
+    const ValueId id = node_->inputs[3];
+    const auto rank = static_cast<size_t>(shape(id).rank());
+    for (size_t d = 0; d < rank; ++d) {
+      const size_t at = 4 - rank + d;
+      const bool follows = at < 3 && shape(id)[static_cast<int>(d)] != 1;
+      if (follows)
+        same(p_->in[3].dims[d], p_->in[0].dims[at], id, d);
+      else
+        whole(p_->in[3].dims[d], id, d);
+    }
+  }
+
+  const Function& f_;
+  const Mesh& mesh_;
+  const Placements& placements_;
+  std::vector<Dims> shapes_;
+  const Node* node_ = nullptr;
+  const NodePlacement* p_ = nullptr;
+  std::set<std::pair<const void*, int64_t>> proved_;  // tables
+};
+
+}  // namespace
+
+void check_placements(const Function& f, const Mesh& mesh, const Placements& placements) {
+  Checker(f, mesh, placements).run();
+}
+
+}  // namespace tutti::shard

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <iostream>
+
+#include "compiled_model.h"
+#include "device/cpu/pool.h"
+#include "ir/text.h"
+#include "ops/interpret.h"
+#include "random_network.h"
+#include "shard/check.h"
+#include "shard/localize.h"
+#include "tutti/communicator.h"
+
+// Random networks on random meshes with random tables, beside the plain interpreter on one rank.
+namespace tutti {
+namespace {
+
+using shard::AxisSet;
+using shard::Mesh;
+using shard::Ranges;
+using shard::Table;
+
+class RandomPlacements {
+ public:
+  RandomPlacements(const Function& f, unsigned seed) : random_(seed), mesh_(random_mesh()) {
+    for (size_t a = 0; a < mesh_.axes().size(); ++a)
+      context_.push_back(static_cast<shard::Context>(pick(0, 2)));
+    shard::Desires desires(f, mesh_);
+    for (int i = pick(1, 10); i > 0; --i) {
+      const auto id = static_cast<ValueId>(pick(0, static_cast<int>(f.values.size()) - 1));
+      const int rank = f.type(id).rank();
+      const auto axes = static_cast<AxisSet>(pick(1, (1 << mesh_.axes().size()) - 1));
+      if (rank == 0) continue;
+      const int dim = pick(0, rank - 1);
+      desires.seed(id, dim, random_table(axes, desires.shape(id)[dim]));
+    }
+    placements_ =
+        shard::place_values(f, mesh_, desires, context_, static_cast<AxisSet>(pick(0, 7)));
+    shard::check_placements(f, mesh_, placements_);
+  }
+
+  const Mesh& mesh() const { return mesh_; }
+  const shard::Placements& placements() const { return placements_; }
+
+ private:
+  int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+
+  Mesh random_mesh() {
+    static const char* const kMeshes[] = {"a=1",     "a=2",     "a=3",        "a=4",     "a=5",
+                                          "a=6",     "a=7",     "a=8",        "a=2,b=2", "a=2,b=3",
+                                          "a=3,b=2", "a=2,b=4", "a=2,b=2,c=2"};
+    return Mesh::parse(kMeshes[pick(0, static_cast<int>(std::size(kMeshes)) - 1)]);
+  }
+
+  Table random_table(AxisSet axes, int64_t extent) {
+    const int64_t half = extent / 2;
+    switch (pick(0, 8)) {
+      case 0:
+        return Table::block(mesh_, axes, extent, pick(2, 3));
+      case 2:
+        return Table::zigzag(mesh_, axes, extent);
+      case 3:
+        return Table::joined(
+            {Table::block(mesh_, axes, half), Table::block(mesh_, axes, extent - half)});
+      case 4:
+        return dealt(axes, extent, pick(0, mesh_.size(axes) - 1));
+      case 5:
+        return dealt(axes, extent, -1);
+      default:
+        return Table::block(mesh_, axes, extent);
+    }
+  }
+
+  // Every index to one rank of those that differ: `owner`, or any.
+  Table dealt(AxisSet axes, int64_t extent, int owner) {
+    std::vector<Ranges> by_position(static_cast<size_t>(mesh_.size(axes)));
+    for (int64_t i = 0; i < extent; ++i) {
+      const int to = owner >= 0 ? owner : pick(0, mesh_.size(axes) - 1);
+      by_position[static_cast<size_t>(to)].add({i, i + 1});
+    }
+    std::vector<Ranges> by_rank;
+    for (int r = 0; r < mesh_.size(); ++r)
+      by_rank.push_back(by_position[static_cast<size_t>(mesh_.position(r, axes))]);
+    return {extent, axes, std::move(by_rank)};
+  }
+
+  std::mt19937 random_;
+  Mesh mesh_;
+  std::vector<shard::Context> context_;
+  shard::Placements placements_;
+};
+
+// All values of the function by the plain implementations, in its order of nodes.
+std::vector<Tensor> interpreted(const Graph& graph, const std::vector<Tensor>& inputs) {
+  Function f = graph.function("run");
+  for (const Node& node : f.nodes) f.outputs.push_back({"", node.outputs[0]});
+  std::vector<Tensor> residents;
+  for (const Resident& resident : graph.residents) residents.push_back(resident.data);
+  cpu::Pool pool(1);
+  return interpret(f, inputs, residents, pool).outputs;
+}
+
+double largest(const Tensor& t) {
+  const Tensor wide = cast(t, DType::f64);
+  double result = 0;
+  for (int64_t i = 0; i < wide.elements(); ++i)
+    result = std::max(result, std::abs(wide.as<double>()[i]));
+  return result;
+}
+
+std::vector<Tensor> run_on_rank(const Graph& graph, const RandomPlacements& placed,
+                                const std::vector<Tensor>& inputs, Communicator& ranks) {
+  auto program = std::make_shared<Program>();
+  program->graph = graph;
+  Function& f = program->graph.functions[0];
+  f = shard::localize(f, placed.mesh(), placed.placements(), ranks.rank());
+  program->plans.push_back(compile_plan(*program, {}, {}));
+  compute_derived(*program);
+  runtime::Session session(program, 1);
+  session.bind(ranks, {}, 20);
+  std::vector<Tensor> outputs;
+  for (const Port& port : program->plans[0].outputs)
+    outputs.push_back(Tensor::zeros(port.dtype, port.shape));
+  session.run(0, inputs, outputs);
+  return outputs;
+}
+
+void check(unsigned seed) {
+  const RandomNetwork network(seed);
+  const Graph& graph = network.graph();
+  const RandomPlacements placed(graph.function("run"), seed + 1);
+  SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << placed.mesh().text() << "\n"
+                                  << print_graph(graph, 40));
+  const std::vector<Tensor> expected = interpreted(graph, network.inputs());
+  double scale = 0;
+  for (const Tensor& value : expected)
+    if (is_float(value.dtype)) scale = std::max(scale, largest(value));
+  try {
+    run_ranks(placed.mesh().size(), [&](Communicator& ranks) {
+      const std::vector<Tensor> found = run_on_rank(graph, placed, network.inputs(), ranks);
+      for (size_t o = 0; o < found.size(); ++o) {
+        const double most = largest(expected[o]);
+        // Where terms cancel, f32 knows what is left to a part of the terms.
+        EXPECT_LE(relative_error(found[o], expected[o]) * (most == 0 ? 1 : most),
+                  2e-4 * std::max(most, scale / 50))
+            << "rank " << ranks.rank() << ", output " << o;
+      }
+    });
+  } catch (const Error& e) {
+    FAIL() << e.what();
+  }
+}
+
+int networks() { return std::getenv("TUTTI_LONG") != nullptr ? 500 : 60; }
+
+TEST(RandomSharding, GivesWhatOneRankGives) {
+  for (int seed = 0; seed < networks(); ++seed) {
+    check(static_cast<unsigned>(seed));
+    if (HasFailure()) return;
+  }
+}
+
+TEST(RandomSharding, GivesWhatOneRankGivesForAFreshSeed) {
+  const unsigned seed = std::random_device{}();
+  std::cout << "seed " << seed << "\n";
+  for (int i = 0; i < networks() / 4 && !HasFailure(); ++i) check(seed + static_cast<unsigned>(i));
+}
+
+}  // namespace
+}  // namespace tutti
