@@ -92,19 +92,15 @@ struct ResidentInfo {
   bool stored = true;  ///< false without bytes: bound later, or only a packed form is kept
 };
 
-/// One step of a plan.
-struct StepInfo {
-  std::string operation, implementation, scope;
-  std::string types;     ///< of operands and results
-  bool prepare = false;  ///< runs only when a held input changed
-};
-
-/// The compiled program for one set of shapes.
+/// The compiled program for one set of shapes, of one rank.
 struct PlanInfo {
+  int rank = 0;
   InputShapes inputs, outputs;
   std::vector<StepInfo> steps;
   size_t activation_bytes = 0;  ///< memory of a session, shared between plans
   size_t held_bytes = 0;        ///< memory of a session, for what held inputs determine
+  size_t weight_bytes = 0;      ///< of weights and what is derived from them, as its steps read
+  double network_flops = 0;     ///< StepInfo::flops of all steps, were there one rank
 };
 
 /// A compiled network: plans, weights, and the graph they came from.

@@ -13,14 +13,21 @@
 
 namespace tutti {
 
-/// When one step of a run ran.
-struct StepTime {
-  std::string operation;       ///< "matmul", "region", ...
+/// One step of a plan.
+struct StepInfo {
+  std::string operation;       ///< "matmul", "region", "all_gather", ...
   std::string implementation;  ///< "onednn", "own", ...
   std::string scope;           ///< where it stands in the source network
   std::string types;           ///< of operands and results
-  bool prepare = false;        ///< ran because a held input changed
-  double start_ms = 0;         ///< since the start of the run
+  bool prepare = false;        ///< runs only when a held input changed
+  double flops = 0;            ///< of a product, convolution, attention; one multiply-add is two
+  std::vector<int> ranks;      ///< of a collective, in order; empty where bind tells which
+  uint64_t bytes_sent = 0;     ///< by this rank to the others of these ranks
+};
+
+/// When one step of a run ran.
+struct StepTime : StepInfo {
+  double start_ms = 0;  ///< since the start of the run
   double duration_ms = 0;
   double wait_ms = 0;  ///< before its start, for collectives that it needs
 };

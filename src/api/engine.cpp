@@ -6,6 +6,7 @@
 
 #include "api/engine_state.h"
 #include "api/network.h"
+#include "api/plan_info.h"
 #include "api/session_state.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -78,12 +79,6 @@ bool is_static(const Graph& graph) {
   return true;
 }
 
-InputShapes shapes_of(const std::vector<Port>& ports) {
-  InputShapes shapes;
-  for (const Port& port : ports) shapes.emplace_back(port.name, port.shape);
-  return shapes;
-}
-
 }  // namespace
 
 int mesh_size(const std::string& mesh, const std::string& context) {
@@ -149,16 +144,6 @@ std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given) 
     }
   }
   return shapes;
-}
-
-std::string step_types(const Step& step) {
-  std::string text;
-  for (const Operand& operand : step.in)
-    text += (text.empty() ? "" : ", ") + describe(operand.dtype, operand.shape);
-  text += " ->";
-  for (size_t i = 0; i < step.out.size(); ++i)
-    text += (i ? ", " : " ") + describe(step.out[i].dtype, step.out[i].shape);
-  return text;
 }
 
 Engine::Engine(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -279,17 +264,7 @@ std::vector<ResidentInfo> Engine::residents() const {
 std::vector<PlanInfo> Engine::plans() const {
   const auto program = state_->current();
   std::vector<PlanInfo> list;
-  for (const Plan& plan : program->plans) {
-    PlanInfo& info = list.emplace_back();
-    info.inputs = shapes_of(plan.inputs);
-    info.outputs = shapes_of(plan.outputs);
-    for (const auto* steps : {&plan.prepare, &plan.run})
-      for (const Step& step : *steps)
-        info.steps.push_back({std::string(step.op.name()), step.implementation, step.scope,
-                              step_types(step), steps == &plan.prepare});
-    info.activation_bytes = static_cast<size_t>(plan.arena_bytes);
-    info.held_bytes = static_cast<size_t>(plan.held_bytes);
-  }
+  for (const Plan& plan : program->plans) list.push_back(plan_info(*program, plan));
   return list;
 }
 

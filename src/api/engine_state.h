@@ -22,9 +22,6 @@ struct Engine::State {
   }
 };
 
-/// "f32[2, 3], f32[3, 4] -> f32[2, 4]"
-std::string step_types(const Step& step);
-
 /// The ranks of the program's mesh that have plans; all of them when there is no plan.
 ///
 /// Throws invalid_argument for a mesh or context that is none, and a rank that is not in it.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/engine_state.h"
+#include "api/plan_info.h"
 #include "api/session_state.h"
 #include "core/error.h"
 #include "shard/mesh.h"
@@ -160,8 +161,7 @@ Profile Session::profile(const TensorMap& inputs) {
   const std::vector<Step>& run = state_->session->program().plans[plan].run;
   for (const runtime::StepTime& time : times) {
     const bool prepare = time.step < run.data() || time.step >= run.data() + run.size();
-    profile.steps.push_back({std::string(time.step->op.name()), time.step->implementation,
-                             time.step->scope, step_types(*time.step), prepare, 1e3 * time.start,
+    profile.steps.push_back({step_info(*time.step, prepare, state_->rank), 1e3 * time.start,
                              1e3 * (time.end - time.start), 1e3 * time.waited});
   }
   return profile;
