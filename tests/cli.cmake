@@ -129,6 +129,19 @@ expect(2 "^tutti: option --cp is ring, and there is no mesh" build ${MODELS}/flu
 expect(2 "^tutti: context star: star; gather_kv, ulysses or ring is wanted\n$" run ${flux} --mesh cp=2
   --cp star)
 expect(2 "^tutti: context ring:2 is of 2 ranks; cp has 4\n$" run ${flux} --mesh cp=4 --cp ring:2)
+expect(0 "rank +FLOP +of one rank's.*all .*rank 0:\ncollective" inspect ${MODELS}/flux.pt2 --mesh cp=3)
+expect(0 "rank +FLOP +of one rank's.*rank 1:\ncollective +ranks +count +bytes sent\nall_" inspect
+  ${MODELS}/flux.pt2 --mesh tp=2,cp=2 --rank 1)
+expect(0 "plan 0: [^\n]*\n.*rank 0:\ncollective +ranks +types +bytes sent +scope\nall_" inspect mesh.tutti
+  --collectives)
+expect(0 "hidden_states +input +f32.1, 64, 16. .*cp 0:12 24:56 . 12:24 56:88, tp 0:2 . 2:4" inspect
+  mesh.tutti --placements)
+expect(0 "^hidden_states f32.1, 64, 16., by input: .whole, whole, whole.\n.*takes cp 0:32 . 32:64" inspect
+  mesh.tutti --why hidden_states)
+expect(2 "value hidden_stats is not known; nearest: hidden_states" inspect mesh.tutti --why hidden_stats)
+expect(2 "no plan for rank 4" inspect mesh.tutti --rank 4)
+expect(2 "rank 4 of mesh cp=4; -1 to 3 is wanted" inspect ${MODELS}/flux.pt2 --mesh cp=4 --rank 4)
+expect(2 "option --why wants a mesh" inspect ${MODELS}/flux.pt2 --why hidden_states)
 expect(2 "^tutti: mesh tp=x: tp=x; NAME=RANKS is wanted" run ${flux} --mesh tp=x)
 
 # What files hold.

@@ -103,6 +103,14 @@ struct PlanInfo {
   double network_flops = 0;     ///< StepInfo::flops of all steps, were there one rank
 };
 
+/// Where a value is on the ranks of a mesh.
+struct PlacementInfo {
+  std::string value, operation, scope;  ///< its name, what makes it, and where that stands
+  std::string type;                     ///< of all of it
+  std::string placement;                ///< by dimension: "[whole, cp 0:32 | 32:64] sum over tp"
+  std::vector<std::string> why;         ///< how it came about, from the last step to the first
+};
+
 /// A compiled network: plans, weights, and the graph they came from.
 ///
 /// A handle to something that does not change but for plan(); copies share it, and threads may use
@@ -147,6 +155,11 @@ class Engine {
   std::vector<ResidentInfo> residents() const;
   /// What was compiled.
   std::vector<PlanInfo> plans() const;
+
+  /// Where values are on the ranks of the mesh that the plan is for, in the order of the program;
+  /// nothing without a mesh. With a name: that value only, and why. Worked out anew in each call.
+  /// Throws not_found with the nearest names.
+  std::vector<PlacementInfo> placements(size_t plan = 0, const std::string& value = {}) const;
 
   /// The graph that plans are made from: readable, and for Graphviz.
   std::string graph_text() const;

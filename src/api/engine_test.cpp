@@ -318,7 +318,7 @@ TEST(Session, ProfilesStepsInOrderAsAChromeTrace) {
   for (size_t i = 1; i < profile.steps.size(); ++i)
     EXPECT_GE(profile.steps[i].start_ms, profile.steps[i - 1].start_ms);
   EXPECT_NE(profile.steps[0].types.find("->"), std::string::npos);
-  const std::string trace = chrome_trace({{}, {{"a\"b", "own", "x\n", "", false, 1, 2}}});
+  const std::string trace = chrome_trace({{}, {{{"a\"b", "own", "x\n", "", false}, 1, 2}}});
   EXPECT_NE(trace.find("\"ph\": \"X\""), std::string::npos);
   EXPECT_NE(trace.find("a\\\"b"), std::string::npos);
   EXPECT_NE(trace.find("\\u000a"), std::string::npos);

@@ -3,6 +3,8 @@
 #include <map>
 
 #include "cli/arguments.h"
+#include "cli/mesh_options.h"
+#include "cli/plan_tables.h"
 #include "cli/terminal.h"
 
 namespace tutti::cli {
@@ -71,16 +73,19 @@ void print_plan(const PlanInfo& plan, size_t number, bool all_steps) {
   if (all_steps) std::fputs(("\n" + table(rows)).c_str(), stdout);
 }
 
-int inspect(const Arguments& arguments) {
-  if (arguments.words().size() != 1) throw UsageError("inspect: one FILE is wanted");
+Engine open(const Arguments& arguments, bool model) {
   const std::string& path = arguments.words()[0];
-  const bool model = is_model(path);
   ProgressBar bar;
   BuildOptions build;
   build.weights_later = true;
   build.shapes = parse_shapes(arguments.values("--shape"));
   build.held = arguments.values("--hold");
   build.progress = bar.callback();
+  if (read_mesh(arguments, build) != 0) {
+    if (!model)
+      throw UsageError(path + ": option --mesh is for models; an engine file has its own");
+    build.rank = arguments.number("--rank", -1, 0);
+  }
   LoadOptions load;
   load.weights = arguments.value("--weights");
   load.check = arguments.has("--check");
@@ -89,6 +94,52 @@ int inspect(const Arguments& arguments) {
   if (!model)
     for (const InputShapes& shapes : build.shapes) engine.plan(shapes);
   bar.clear();
+  return engine;
+}
+
+// Plans of one set of shapes after the other, each of the rank that is asked for or the first.
+void print_plans(const Engine& engine, const Arguments& arguments) {
+  const std::vector<PlanInfo> plans = engine.plans();
+  const int wanted = arguments.number("--rank", -1, 0);
+  size_t number = 0;
+  for (size_t i = 0, next = 0; i < plans.size(); i = next, ++number) {
+    while (next < plans.size() && plans[next].inputs == plans[i].inputs) ++next;
+    const std::vector<PlanInfo> ranks(plans.begin() + static_cast<std::ptrdiff_t>(i),
+                                      plans.begin() + static_cast<std::ptrdiff_t>(next));
+    const PlanInfo* shown = wanted < 0 ? &ranks[0] : nullptr;
+    for (const PlanInfo& plan : ranks)
+      if (plan.rank == wanted) shown = &plan;
+    if (shown == nullptr)
+      throw UsageError("there is no plan for rank " + std::to_string(wanted) + "; the mesh is " +
+                       (engine.mesh().empty() ? "one rank" : engine.mesh()));
+    print_plan(*shown, number, arguments.has("--steps"));
+    if (ranks.size() > 1 || !engine.mesh().empty())
+      std::printf("\nmesh %s, in each run:\n%s\nrank %d:\n%s", engine.mesh().c_str(),
+                  ranks_table(ranks).c_str(), shown->rank,
+                  collectives_table(*shown, arguments.has("--collectives")).c_str());
+    if (arguments.has("--placements"))
+      std::fputs(("\n" + placements_table(engine.placements(i))).c_str(), stdout);
+  }
+  if (plans.empty()) std::printf("no plans: shapes may vary; --shape makes some\n");
+}
+
+// How a value came to its placement, in the first plan.
+int print_why(const Engine& engine, const std::string& value) {
+  if (engine.mesh().empty()) throw UsageError("option --why wants a mesh; --mesh gives one");
+  for (const PlacementInfo& p : engine.placements(0, value)) {
+    std::printf("%s %s, by %s%s: %s\n", p.value.c_str(), p.type.c_str(), p.operation.c_str(),
+                p.scope.empty() ? "" : (" (" + p.scope + ")").c_str(), p.placement.c_str());
+    for (const std::string& line : p.why) std::printf("%s\n", line.c_str());
+  }
+  return 0;
+}
+
+int inspect(const Arguments& arguments) {
+  if (arguments.words().size() != 1) throw UsageError("inspect: one FILE is wanted");
+  const std::string& path = arguments.words()[0];
+  const bool model = is_model(path);
+  const Engine engine = open(arguments, model);
+  if (arguments.has("--why")) return print_why(engine, arguments.value("--why"));
   if (arguments.has("--graph") || arguments.has("--dot")) {
     const std::string text = arguments.has("--dot") ? engine.graph_dot() : engine.graph_text();
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -98,10 +149,8 @@ int inspect(const Arguments& arguments) {
   print_ports("input", engine.inputs());
   print_ports("output", engine.outputs());
   print_residents(engine, arguments.has("--residents"));
-  const std::vector<PlanInfo> plans = engine.plans();
-  for (size_t i = 0; i < plans.size(); ++i) print_plan(plans[i], i, arguments.has("--steps"));
-  if (plans.empty()) std::printf("no plans: shapes may vary; --shape makes some\n");
-  if (load.check && !model) std::printf("all checksums are right\n");
+  print_plans(engine, arguments);
+  if (arguments.has("--check") && !model) std::printf("all checksums are right\n");
   return 0;
 }
 
@@ -112,15 +161,20 @@ Command inspect_command() {
       "inspect",
       "inspect FILE [options]",
       "Shows what an engine file or a .pt2 model holds: graph, residents, plans, steps, memory.",
-      "",
-      {{"--graph", "", "the graph as text, and nothing else"},
-       {"--dot", "", "the graph for Graphviz, and nothing else"},
-       {"--residents", "", "every weight and state, not only their sums"},
-       {"--steps", "", "every step, not only their numbers"},
-       {"--shape", "NAME=2x77", "makes a plan for a shape that may vary", true},
-       {"--hold", "NAME", "an input that rarely changes, for a .pt2 model", true},
-       {"--weights", "PATH", "where the weights of a stripped engine are now"},
-       {"--check", "", "reads all weights of an engine file and compares their checksums"}},
+      "With a mesh: what each rank computes, keeps and sends, and where values are.",
+      with_mesh_options(
+          {{"--graph", "", "the graph as text, and nothing else"},
+           {"--dot", "", "the graph for Graphviz, and nothing else"},
+           {"--residents", "", "every weight and state, not only their sums"},
+           {"--steps", "", "every step, not only their numbers"},
+           {"--rank", "R", "whose plan is shown, of a mesh; 0 when not given"},
+           {"--collectives", "", "every collective of that rank, not only their sums"},
+           {"--placements", "", "where every value is on the ranks of the mesh"},
+           {"--why", "VALUE", "how that value of the graph came to where it is, and nothing else"},
+           {"--shape", "NAME=2x77", "makes a plan for a shape that may vary", true},
+           {"--hold", "NAME", "an input that rarely changes, for a .pt2 model", true},
+           {"--weights", "PATH", "where the weights of a stripped engine are now"},
+           {"--check", "", "reads all weights of an engine file and compares their checksums"}}),
       inspect};
 }
 

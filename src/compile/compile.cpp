@@ -62,4 +62,12 @@ Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOp
   return plan;
 }
 
+Function function_to_shard(const Program& program, const SymbolValues& symbols,
+                           const CompileOptions& options) {
+  Program copy = program;  // passes may add to it
+  Compilation c{copy, specialize(program.graph.function("run"), symbols), options};
+  run_pipeline(c, "shard");
+  return std::move(c.function);
+}
+
 }  // namespace tutti

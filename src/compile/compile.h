@@ -24,6 +24,10 @@ struct CompileOptions {
 /// implementation that this build lacks.
 Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOptions& options);
 
+/// Function `run` as the pass that shards it gets it: simplified, for these symbol values.
+Function function_to_shard(const Program& program, const SymbolValues& symbols,
+                           const CompileOptions& options);
+
 /// Runs `init` for the derived residents that have no bytes yet. Throws not_found naming a weight
 /// that it needs and that has none.
 void compute_derived(Program& program);

@@ -25,8 +25,8 @@ struct Pass {
 /// The passes in order.
 std::span<const Pass> pipeline();
 
-/// Runs all passes; removes dead nodes after each, and verifies in debug builds and tests.
-void run_pipeline(Compilation& c);
+/// Runs all passes, or those before one; removes dead nodes after each, and verifies.
+void run_pipeline(Compilation& c, std::string_view end = {});
 
 // The passes, one file each.
 bool lower_collectives(Compilation& c);  // they cut and join axis 0; those of one rank vanish

@@ -37,9 +37,10 @@ std::span<const Pass> pipeline() {
   return kPasses;
 }
 
-void run_pipeline(Compilation& c) {
+void run_pipeline(Compilation& c, std::string_view end) {
   c.function.remove_dead();
   for (const Pass& pass : pipeline()) {
+    if (pass.name == end) return;
     if (!pass.run(c)) continue;
     c.function.remove_dead();
     verify(c.program.graph, c.function);

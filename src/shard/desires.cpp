@@ -30,6 +30,7 @@ Desires::Desires(const Function& f, const Mesh& mesh) : f_(f), mesh_(mesh) {
   for (const Value& value : f.values) {
     facts->shapes.push_back(constant_dims(value.type.shape));
     tables_.emplace_back(value.type.shape.size());
+    origins_.emplace_back(value.type.shape.size());
   }
   for (size_t n = 0; n < f.nodes.size(); ++n) {
     const Node& node = f.nodes[n];
@@ -58,11 +59,13 @@ bool Desires::set(ValueId value, int dim, const Table& table) {
   for (const auto& other : tables)
     if (other && (other->axes() & table.axes()) != 0) return false;
   tables[static_cast<size_t>(dim)] = table;
+  origins_[static_cast<size_t>(value)][static_cast<size_t>(dim)] = now_;
   queue_.push_back({value, dim});
   return true;
 }
 
-bool Desires::seed(ValueId value, int dim, const Table& table) {
+bool Desires::seed(ValueId value, int dim, const Table& table, const char* reason) {
+  now_ = {reason, kNone, dim, 0};
   if (!set(value, dim, table)) return false;
   while (!queue_.empty()) {
     const Spot spot = queue_.front();
@@ -79,6 +82,7 @@ void Desires::spread(Spot spot) {
   if (producer != kNone) nodes.push_back(static_cast<size_t>(producer));
   for (const size_t n : nodes) {
     const Node& node = f_.nodes[n];
+    now_ = {"", spot.value, spot.dim, n};
     if (factors(n)) through_factors(node, *factors(n), spot, table);
     if (node.op.as<Attention>()) through_heads(node, spot, table);
     if (node.op.as<Reshape>()) through_reshape(node, spot, table);

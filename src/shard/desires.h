@@ -18,10 +18,21 @@ class Desires {
   /// None yet, for the same function.
   Desires none() const;
 
-  /// Places a table and spreads it. False where another one is.
-  bool seed(ValueId value, int dim, const Table& table);
+  /// Places a table and spreads it; `reason` says why, for people. False where another one is.
+  bool seed(ValueId value, int dim, const Table& table, const char* reason = "");
   const std::optional<Table>& at(ValueId value, int dim) const {
     return tables_[static_cast<size_t>(value)][static_cast<size_t>(dim)];
+  }
+  /// From where a table came to a dimension: through a node from that of another value, or as a
+  /// seed.
+  struct Origin {
+    const char* reason = "";  ///< of a seed
+    ValueId value = kNone;    ///< kNone: a seed
+    int dim = 0;
+    size_t node = 0;
+  };
+  const Origin& origin(ValueId value, int dim) const {
+    return origins_[static_cast<size_t>(value)][static_cast<size_t>(dim)];
   }
   const std::optional<Factors>& factors(size_t node) const { return facts_->factors[node]; }
   const Dims& shape(ValueId value) const { return facts_->shapes[static_cast<size_t>(value)]; }
@@ -53,6 +64,8 @@ class Desires {
   const Function& f_;
   const Mesh& mesh_;
   std::vector<std::vector<std::optional<Table>>> tables_;  // by value and dimension
+  std::vector<std::vector<Origin>> origins_;               // the same
+  Origin now_;                                             // of tables that are set
   std::shared_ptr<const Facts> facts_;
   std::deque<Spot> queue_;
 };

@@ -67,10 +67,10 @@ Ways ways_of(const Strategy& strategy) {
   Ways ways;
   for (const Mesh::Axis& axis : strategy.mesh.axes()) {
     if (axis.name != "cp" || parts.size() < 2) {
-      require_argument(axis.name != "cp" || parts.empty() || parts[0].size == 0 ||
-                           parts[0].size == axis.size,
-                       "context ", strategy.context, " is of ", parts.empty() ? 0 : parts[0].size,
-                       " ranks; cp has ", axis.size);
+      require_argument(
+          axis.name != "cp" || parts.empty() || parts[0].size == 0 || parts[0].size == axis.size,
+          "context ", strategy.context, " is of ", parts.empty() ? 0 : parts[0].size,
+          " ranks; cp has ", axis.size);
       axes.push_back(axis);
       ways.context.push_back(axis.name == "cp" && !parts.empty()
                                  ? context_of(parts[0].name, strategy.context)
@@ -92,7 +92,7 @@ Ways ways_of(const Strategy& strategy) {
   return ways;
 }
 
-Placements shard(const Function& f, const Ways& ways) {
+Sharding sharding_of(const Function& f, const Ways& ways) {
   Desires desires(f, ways.mesh);
   AxisSet shared = 0;
   const auto seeds = [&](std::string_view name) {
@@ -110,7 +110,9 @@ Placements shard(const Function& f, const Ways& ways) {
   }
   Placements placements = place_values(f, ways.mesh, desires, ways.context, shared);
   check_placements(f, ways.mesh, placements);
-  return placements;
+  return {std::move(desires), std::move(placements)};
 }
+
+Placements shard(const Function& f, const Ways& ways) { return sharding_of(f, ways).placements; }
 
 }  // namespace tutti::shard

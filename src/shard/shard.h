@@ -27,7 +27,15 @@ struct Ways {
 /// Throws invalid_argument for words that are not known, and sizes that do not multiply to cp's.
 Ways ways_of(const Strategy& strategy);
 
-/// The placements of a function whose extents are all numbers.
+/// The tables that a strategy asks for, and the placements that it gets.
+struct Sharding {
+  Desires desires;
+  Placements placements;
+};
+
+/// Of a function whose extents are all numbers.
+Sharding sharding_of(const Function& f, const Ways& ways);
+/// The placements of it.
 Placements shard(const Function& f, const Ways& ways);
 
 }  // namespace tutti::shard

@@ -39,7 +39,8 @@ void seed_parts(const Function& f, const Mesh& mesh, AxisSet axes, ValueId id, i
     for (const ValueId part : node->inputs) seed_parts(f, mesh, axes, part, dim, desires);
     return;
   }
-  desires.seed(id, dim, Table::block(mesh, axes, desires.shape(id)[dim]));
+  desires.seed(id, dim, Table::block(mesh, axes, desires.shape(id)[dim]),
+               "a product with a weight sums over it, and another one makes it");
 }
 
 // Splits what a product with a weight sums over, where another such product makes it.
@@ -70,7 +71,7 @@ void seed_tensor_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Des
     if (!node.op.as<Attention>()) continue;
     const int64_t n = desires.shape(node.inputs[0])[1], m = desires.shape(node.inputs[1])[1];
     const int64_t unit = m >= mesh.size(axes) ? n / m : 1;
-    desires.seed(node.inputs[0], 1, Table::block(mesh, axes, n, unit));
+    desires.seed(node.inputs[0], 1, Table::block(mesh, axes, n, unit), "heads of attention");
   }
   const std::vector<bool> weights = weights_of(f);
   for (const Node& node : f.nodes)
@@ -87,7 +88,7 @@ void seed_context_parallel(const Function& f, const Mesh& mesh, AxisSet axes, bo
   for (const Node& node : f.nodes)
     if (node.op.as<Attention>())
       for (size_t i = 0; i < 2; ++i)
-        trial.seed(node.inputs[i], 2, table(trial.shape(node.inputs[i])[2]));
+        trial.seed(node.inputs[i], 2, table(trial.shape(node.inputs[i])[2]), "");
   struct Origin {
     ValueId input;
     int dim;
@@ -100,11 +101,13 @@ void seed_context_parallel(const Function& f, const Mesh& mesh, AxisSet axes, bo
   std::stable_sort(origins.begin(), origins.end(),
                    [](const Origin& a, const Origin& b) { return a.elements > b.elements; });
   for (const Origin& origin : origins)
-    desires.seed(origin.input, origin.dim, table(desires.shape(origin.input)[origin.dim]));
+    desires.seed(origin.input, origin.dim, table(desires.shape(origin.input)[origin.dim]),
+                 "queries or keys of attention come from this dimension of an input");
   // Queries that come from no input.
   for (const Node& node : f.nodes)
     if (node.op.as<Attention>())
-      desires.seed(node.inputs[0], 2, table(desires.shape(node.inputs[0])[2]));
+      desires.seed(node.inputs[0], 2, table(desires.shape(node.inputs[0])[2]),
+                   "queries of attention that come from no input");
 }
 
 void seed_data_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Desires& desires) {
@@ -116,13 +119,14 @@ void seed_data_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Desir
     if (desires.shape(id).rank() == 0) continue;
     const int64_t batch = desires.shape(id)[0];
     Desires trial = desires.none();
-    trial.seed(id, 0, Table::block(mesh, axes, batch));
+    trial.seed(id, 0, Table::block(mesh, axes, batch), "");
     const bool reaches_outputs =
         std::all_of(f.outputs.begin(), f.outputs.end(), [&](const Output& output) {
           return output.value == kNone || desires.shape(output.value).rank() == 0 ||
                  trial.at(output.value, 0);
         });
-    if (reaches_outputs) desires.seed(id, 0, Table::block(mesh, axes, batch));
+    if (reaches_outputs)
+      desires.seed(id, 0, Table::block(mesh, axes, batch), "the batch of an input and all outputs");
   }
 }
 

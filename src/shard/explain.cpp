@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard/explain.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace tutti::shard {
+namespace {
+
+class Explainer {
+ public:
+  Explainer(const Function& f, const Mesh& mesh, const Desires& desires,
+            const Placements& placements)
+      : f_(f), mesh_(mesh), desires_(desires), placements_(placements) {}
+
+  std::vector<std::string> run(ValueId value) {
+    const Placement& p = at(value);
+    for (int d = 0; d < f_.type(value).rank(); ++d) explain_dim(value, d);
+    if (p.partial != 0)
+      say("a sum over ", mesh_.text(p.partial), ": ", made_by(value),
+          " gives addends, which are added where they are needed");
+    if (lines_.empty()) say("whole on all ranks: nothing asked for a part of it");
+    return std::move(lines_);
+  }
+
+ private:
+  template <class... T>
+  void say(const T&... parts) {
+    lines_.push_back(join(parts...));
+  }
+  const Placement& at(ValueId value) const {
+    return placements_.values[static_cast<size_t>(value)];
+  }
+  std::string node_text(const Node& node) const {
+    return join(node.op.name(), node.outputs.empty() ? "" : " " + f_.value(node.outputs[0]).name,
+                node.scope.empty() ? "" : " (" + node.scope + ")");
+  }
+  std::string made_by(ValueId value) const {
+    const Node* node = f_.producer(value);
+    if (node != nullptr) return node_text(*node);
+    return join(f_.value(value).resident != kNone ? "weight " : "input ", f_.value(value).name);
+  }
+  std::string table_text(const Table& table) const {
+    return join(mesh_.text(table.axes()), " ", table.text(mesh_));
+  }
+
+  void explain_dim(ValueId value, int dim) {
+    const auto& table = at(value).dims[static_cast<size_t>(dim)];
+    const auto& wanted = desires_.at(value, dim);
+    if (table && wanted && *table == *wanted) {
+      say("dimension ", dim, " is ", table_text(*table), ", as was asked for");
+      trace(value, dim);
+    } else if (table) {
+      say("dimension ", dim, " is ", table_text(*table));
+      follow(value, dim);
+    } else if (wanted && f_.producer(value) == nullptr) {
+      say("dimension ", dim, " is given whole to all ranks; who reads it takes ",
+          table_text(*wanted), ", as was asked for");
+      trace(value, dim);
+    } else if (wanted) {
+      say("dimension ", dim, " is whole, though ", table_text(*wanted),
+          " was asked for: ", made_by(value),
+          " needs or gives all of it, or other dimensions use these axes");
+      trace(value, dim);
+    }
+  }
+
+  // The way of a table that was asked for, back to its seed.
+  void trace(ValueId value, int dim) {
+    for (;;) {
+      const Desires::Origin& origin = desires_.origin(value, dim);
+      if (origin.value == kNone) {
+        say("  asked for at ", made_by(value), ", dimension ", dim, ": ", origin.reason);
+        return;
+      }
+      say("  through ", node_text(f_.nodes[origin.node]), " from ", f_.value(origin.value).name,
+          ", dimension ", origin.dim);
+      value = origin.value;
+      dim = origin.dim;
+    }
+  }
+
+  // A table that nothing asked for: that of an operand.
+  void follow(ValueId value, int dim) {
+    for (;;) {
+      const auto& table = at(value).dims[static_cast<size_t>(dim)];
+      const auto& wanted = desires_.at(value, dim);
+      if (wanted && *wanted == *table) return trace(value, dim);
+      const Node* node = f_.producer(value);
+      if (node == nullptr) return say("  so ", made_by(value), " is given out");
+      const auto n = static_cast<size_t>(node - f_.nodes.data());
+      const auto source = operand(n, table->axes());
+      if (!source) return say("  ", node_text(*node), " gives it so");
+      say("  ", node_text(*node), " takes it from ", f_.value(source->first).name, ", dimension ",
+          source->second);
+      value = source->first;
+      dim = source->second;
+    }
+  }
+
+  // An operand of a node that is split along some of these axes, where it comes from.
+  std::optional<std::pair<ValueId, int>> operand(size_t n, AxisSet axes) const {
+    for (const ValueId id : f_.nodes[n].inputs) {
+      const Placement& p = at(id);
+      for (size_t d = 0; d < p.dims.size(); ++d)
+        if (p.dims[d] && (p.dims[d]->axes() & axes) != 0) return {{id, static_cast<int>(d)}};
+    }
+    return std::nullopt;
+  }
+
+  const Function& f_;
+  const Mesh& mesh_;
+  const Desires& desires_;
+  const Placements& placements_;
+  std::vector<std::string> lines_;
+};
+
+}  // namespace
+
+std::vector<std::string> explain(const Function& f, const Mesh& mesh, const Desires& desires,
+                                 const Placements& placements, ValueId value) {
+  return Explainer(f, mesh, desires, placements).run(value);
+}
+
+}  // namespace tutti::shard

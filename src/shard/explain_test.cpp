@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard/explain.h"
+
+#include <gtest/gtest.h>
+
+#include "ir/text.h"
+#include "ops/all.h"
+#include "shard/shard.h"
+
+namespace tutti::shard {
+namespace {
+
+// What is told of a value of a function's body.
+std::vector<std::string> told(const std::string& mesh, const std::string& context,
+                              const std::string& body, const std::string& name) {
+  const Graph graph = parse_graph(
+      "tutti.graph 1\nfunction run(%x : f32[1, 2, 8, 4], %k : f32[1, 2, 8, 4], %w : f32[4, 4]) "
+      "{\n" +
+          body + "output y = %y\n}\n",
+      make_op);
+  const Function& f = graph.functions[0];
+  const Ways ways = ways_of({Mesh::parse(mesh), context});
+  const Sharding sharding = sharding_of(f, ways);
+  for (size_t id = 0; id < f.values.size(); ++id)
+    if (f.values[id].name == name)
+      return explain(f, ways.mesh, sharding.desires, sharding.placements, static_cast<ValueId>(id));
+  return {"no such value"};
+}
+
+using Lines = std::vector<std::string>;
+
+const std::string kAttention = R"(%q : f32[1, 2, 8, 4] = relu(%x)
+  %a : f32[1, 2, 8, 4] = attention(%q, %k, %k, scale=1, causal=false, offset=0, lse=false)
+  %y : f32[1, 2, 8, 4] = exp(%a)
+)";
+
+TEST(Explain, GoesBackThroughOperatorsToWhatAskedForATable) {
+  EXPECT_EQ(
+      told("tp=2", "ulysses", kAttention, "y"),
+      (Lines{"dimension 1 is tp 0:1 | 1:2, as was asked for", "  through exp y from a, dimension 1",
+             "  through attention a from q, dimension 1",
+             "  asked for at relu q, dimension 1: heads of attention"}));
+}
+
+TEST(Explain, TellsOfInputsThatAreGivenWhole) {
+  EXPECT_EQ(told("cp=2", "gather_kv", kAttention, "x"),
+            (Lines{"dimension 2 is given whole to all ranks; who reads it takes cp 0:4 | 4:8, as "
+                   "was asked for",
+                   "  asked for at input x, dimension 2: queries or keys of attention come from "
+                   "this dimension of an input"}));
+}
+
+TEST(Explain, SaysSoWhereNothingAskedForAPart) {
+  EXPECT_EQ(told("cp=2", "ring", kAttention, "w"),
+            (Lines{"whole on all ranks: nothing asked for a part of it"}));
+}
+
+TEST(Explain, FollowsNoTableThroughADimensionThatStaysWhole) {
+  const std::string body = R"(%q : f32[1, 2, 8, 4] = relu(%x)
+  %a : f32[1, 2, 8, 4] = attention(%q, %k, %k, scale=1, causal=false, offset=0, lse=false)
+  %r : f32[1, 2, 4, 8] = permute(%a, axes=[0, 1, 3, 2])
+  %y : f32[1, 2, 4, 8] = softmax(%r, axis=3, log=false)
+)";
+  EXPECT_EQ(told("cp=2", "ring", body, "y"),
+            (Lines{"whole on all ranks: nothing asked for a part of it"}));
+  EXPECT_EQ(told("cp=2", "ring", body, "r")[0], "dimension 3 is cp 0:4 | 4:8, as was asked for");
+}
+
+}  // namespace
+}  // namespace tutti::shard
