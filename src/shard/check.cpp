@@ -2,6 +2,8 @@
 #include "shard/check.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -15,6 +17,12 @@ namespace tutti::shard {
 namespace {
 
 using MaybeTable = std::optional<Table>;
+
+// For messages: becomes text only when something is wrong.
+struct Late {
+  std::function<std::string()> text;
+  friend std::string to_string(const Late& late) { return late.text(); }
+};
 
 class Checker {
  public:
@@ -47,8 +55,15 @@ class Checker {
     if (node_ == nullptr) fail(Errc::internal, "shard: ", parts...);
     fail(Errc::internal, "shard: ", node_->op.name(), " ", node_->scope, ": ", parts...);
   }
-  std::string text(const Placement& p) const { return to_string(p, mesh_); }
-  std::string text(const MaybeTable& t) const { return t ? t->text(mesh_) : "whole"; }
+  Late text(const Placement& p) const {
+    return Late{[this, &p] { return to_string(p, mesh_); }};
+  }
+  Late text(const MaybeTable& t) const {
+    return Late{[this, &t] { return t ? t->text(mesh_) : std::string("whole"); }};
+  }
+  Late text(AxisSet axes) const {
+    return Late{[this, axes] { return mesh_.text(axes); }};
+  }
   const Dims& shape(ValueId id) const { return shapes_[static_cast<size_t>(id)]; }
   const std::string& name(ValueId id) const { return f_.value(id).name; }
 
@@ -59,14 +74,22 @@ class Checker {
     expect(t.extent() == extent && t.ranks() == mesh_.size(), where, ": table of ", t.extent(),
            " on ", t.ranks(), " ranks; ", mesh_.size(), " ranks are wanted");
     for (int r = 0; r < t.ranks(); ++r) {
-      const int first = mesh_.group(r, ~t.axes())[0];
+      const int first = firsts(t.axes())[static_cast<size_t>(r)];
       expect(t.on(r) == t.on(first), where, ": rank ", r, " holds other indices than rank ", first,
-             ", as if it differed along more than ", mesh_.text(t.axes()));
+             ", as if it differed along more than ", text(t.axes()));
       for (const Range& x : t.on(r).list())
         expect(x.begin >= 0 && x.end <= extent, where, ": rank ", r, " holds ", x.begin, ":",
                x.end);
     }
-    expect(t.covers(), where, ": ", t.text(mesh_), "; every index on some rank is wanted");
+    expect(t.covers(), where, ": ", text(MaybeTable(t)), "; every index on some rank is wanted");
+  }
+
+  // By rank: the first of those at its place on these axes.
+  const std::vector<int>& firsts(AxisSet axes) {
+    std::vector<int>& list = firsts_[axes];
+    for (int r = static_cast<int>(list.size()); r < mesh_.size(); ++r)
+      list.push_back(mesh_.group(r, ~axes)[0]);
+    return list;
   }
 
   // Dimensions and sums use axes of their own: then ranks hold all combinations of indices.
@@ -79,7 +102,7 @@ class Checker {
       table(*p.dims[d], shape(id)[static_cast<int>(d)], id, d);
       const AxisSet axes = p.dims[d]->axes();
       expect((axes & taken) == 0, "value ", name(id), role, " is ", text(p), "; axes ",
-             mesh_.text(axes & taken), " are used twice");
+             text(axes & taken), " are used twice");
       taken |= axes;
     }
   }
@@ -142,6 +165,7 @@ class Checker {
   void once(const MaybeTable& t, ValueId id, size_t dim) const {
     if (!t) return;
     for (int r = 0; r < mesh_.size(); ++r) {
+      if (mesh_.position(r, t->axes()) != 0) continue;
       int64_t held = 0;
       for (const int member : mesh_.group(r, t->axes())) held += t->on(member).size();
       expect(held == t->extent(), "value ", name(id), ", dimension ", dim, ": ranks of ", r,
@@ -163,7 +187,7 @@ class Checker {
       all &= in.partial;
     }
     const auto refuse = [&](bool passes, const char* wanted) {
-      expect(passes, "takes sums over ", mesh_.text(any), "; ", wanted);
+      expect(passes, "takes sums over ", text(any), "; ", wanted);
     };
     if (any == 0) return 0;
     const auto* fn = op.as<ElementwiseOp>();
@@ -204,9 +228,8 @@ class Checker {
       for (size_t d = 0; !f.addend[i] && d < f.in[i].size(); ++d)
         visit(p_->in[i].dims[d], f.in[i][d], node_->inputs[i], d);
     }
-    expect(p_->product_partial == (addend ? summed : 0), "adds up over ",
-           mesh_.text(p_->product_partial), " before its addend, which is added once; ",
-           mesh_.text(addend ? summed : 0), " is wanted");
+    expect(p_->product_partial == (addend ? summed : 0), "adds up over ", text(p_->product_partial),
+           " before its addend, which is added once; ", text(addend ? summed : 0), " is wanted");
     for (size_t i = 0; i < f.out.size(); ++i)
       for (size_t d = 0; d < f.out[i].size(); ++d) {
         const MaybeTable& t = p_->out[i].dims[d];
@@ -218,7 +241,7 @@ class Checker {
     const AxisSet wanted = passed() | (summed & ~p_->product_partial);
     for (size_t i = 0; i < p_->out.size(); ++i)
       expect(p_->out[i].partial == wanted, "value ", name(node_->outputs[i]), " is a sum over '",
-             mesh_.text(p_->out[i].partial), "'; over '", mesh_.text(wanted), "' is wanted");
+             text(p_->out[i].partial), "'; over '", text(wanted), "' is wanted");
   }
 
   // They are where the sum is.
@@ -252,6 +275,11 @@ class Checker {
     return inner;
   }
 
+  static bool is_split(const Placement& p, int begin, int end) {
+    return std::any_of(p.dims.begin() + begin, p.dims.begin() + end,
+                       [](const MaybeTable& t) { return t.has_value(); });
+  }
+
   void reshape() {
     const ValueId x = node_->inputs[0], y = node_->outputs[0];
     const Dims &from = shape(x), &to = shape(y);
@@ -268,7 +296,8 @@ class Checker {
       } while (left != right && (a < from.rank() || b < to.rank()));
       while (a < from.rank() && from[a] == 1) ++a;
       while (b < to.rank() && to[b] == 1) ++b;
-      for (int r = 0; r < mesh_.size(); ++r)
+      const bool split = is_split(p_->in[0], i, a) || is_split(p_->out[0], j, b);
+      for (int r = 0; split && r < mesh_.size(); ++r)
         expect(flat(x, p_->in[0], i, a, r) == flat(y, p_->out[0], j, b, r), "value ", name(x),
                " is ", text(p_->in[0]), " and ", name(y), " ", text(p_->out[0]), ": rank ", r,
                " would hold other elements; the same are wanted");
@@ -340,7 +369,7 @@ class Checker {
       for (size_t d = 0; d < p_->out[i].dims.size(); ++d)
         same(p_->out[i].dims[d], d < 3 ? q.dims[d] : v.dims[3], node_->outputs[i], d);
     expect((passed() | p_->out[0].partial) == 0, "value ", name(node_->outputs[0]),
-           " is a sum over ", mesh_.text(p_->out[0].partial), "; it is none");
+           " is a sum over ", text(p_->out[0].partial), "; it is none");
   }
 
   void shared_heads() const {
@@ -378,6 +407,7 @@ class Checker {
   const Node* node_ = nullptr;
   const NodePlacement* p_ = nullptr;
   std::set<std::pair<const void*, int64_t>> proved_;  // tables
+  std::map<AxisSet, std::vector<int>> firsts_;
 };
 
 }  // namespace

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shard/factors.h"
 
+#include <map>
 #include <numeric>
 #include <ostream>
 #include <set>
 
 #include "ops/all.h"
 #include "ops/attention.h"
+#include "ops/collectives.h"
 #include "ops/concat.h"
 #include "ops/conv.h"
 #include "ops/elementwise.h"
@@ -228,6 +230,42 @@ TEST_P(FactorsOf, LeaveAddendsOfTheResultWhereTheyAreNotInIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, FactorsOf, testing::ValuesIn(cases()));
+
+// Operators that each rank runs on whole operands, and why that is enough.
+const std::map<std::string_view, std::string_view>& run_whole() {
+  static const std::map<std::string_view, std::string_view> kReasons = {
+      {"bitcast", "elements of the last dimension are taken together; seen in packed weights only"},
+      {"unfold", "windows overlap"},
+      {"arg_reduce", "gives small results, of tokens and masks"},
+      {"gather", "indices of one dimension choose by all others; tables are small"},
+      {"index", "indices choose by several dimensions at once"},
+      {"index_put", "writes wherever indices say"},
+      {"scatter", "writes wherever indices say"},
+      {"slice_update", "the part written lies in other ranks' parts of what is written to"},
+  };
+  return kReasons;
+}
+
+bool made_after_sharding(std::string_view name) {
+  for (const char* made :
+       {"fused_matmul", "fused_conv", "pack_matrix", "winograd_weights", "region"})
+    if (name == made) return true;
+  return false;
+}
+
+TEST(Factors, AreKnownOfEveryOperatorOrARuleOrAReason) {
+  std::set<std::string> known;
+  for (const Case& c : cases())
+    if (factors(c.op, c.in, c.op.infer(c.in))) known.emplace(c.op.name());
+  for (const OpDef& def : all_ops()) {
+    const Op op = make_op(def.name, {});
+    const bool between_ranks = op.has_effects() || def.name == RankInGroup::kName;
+    const int rules = static_cast<int>(known.count(std::string(def.name))) + has_own_rule(op) +
+                      static_cast<int>(run_whole().count(def.name)) +
+                      made_after_sharding(def.name) + between_ranks;
+    EXPECT_EQ(rules, 1) << def.name << ": factors with a case here, a rule of its own, or a reason";
+  }
+}
 
 bool may_split(const Factors& f, size_t operand, size_t dim) {
   const int factor = f.in[operand][dim];
