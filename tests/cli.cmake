@@ -97,6 +97,24 @@ expect(1 "too far off" run ${block} -n 2 ${same} --tolerance 1e-12)
 set(sub "${tp}/tp_sub.rank{rank}of4")
 expect(0 "out .* ok\nrank  bytes sent\n.*   3        6144\n$" run "${sub}.pt2" -n 4 --group 1=0,1 --group
   2=2,3 --input "${sub}.inputs.safetensors" --expect "${sub}.outputs.safetensors")
+
+# The same programs by every transport that this build has, and groups that cross each other.
+set(grid "${MODELS}/versions/subgroup_rank{rank}of4")
+execute_process(COMMAND ${TUTTI} doctor OUTPUT_VARIABLE facts)
+set(transports shm)
+if(facts MATCHES "Gloo +/")
+  list(APPEND transports gloo)
+else()
+  message(STATUS "not tested here: --transport gloo, this build has no Gloo")
+endif()
+foreach(transport ${transports})
+  expect(0 "out .* ok\n" run ${block} -n 2 --group 0=0,1 ${same} --transport ${transport})
+  expect(0 "out .* ok\n" run "${sub}.pt2" -n 4 --group 1=0,1 --group 2=2,3 --input
+    "${sub}.inputs.safetensors" --expect "${sub}.outputs.safetensors" --transport ${transport})
+  expect(0 "out.0 .* ok\nout.1 .* ok\nout.2 .* ok\nout.3 .* ok\n" run "${grid}.pt2" -n 4 --group
+    0=0,1,2,3 --group 1=0,1 --group 2=2,3 --group 3=0,2 --group 4=1,3 --input
+    "${grid}.inputs.safetensors" --expect "${grid}.outputs.safetensors" --transport ${transport})
+endforeach()
 expect(2 "-n N is wanted" run ${block} --threads)
 expect(2 "group 0=x is not understood" run ${block} -n 2 --threads --group 0=x)
 expect(2 "transport 'pigeon'" run ${block} -n 2 --transport pigeon)

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 
+#include "comm/gloo/wire.h"
 #include "core/text.h"
 #include "device/cpu/dnnl_matmul.h"
 #include "device/cpu/isa.h"
@@ -91,6 +92,14 @@ SystemFact onednn() {
           "apt-get install libdnnl-dev and build again"};
 }
 
+SystemFact gloo() {
+  if (comm::has_gloo())
+    return {"Gloo", library_path({"libgloo.so.0", "libgloo.so"}) + ", for ranks of several hosts",
+            ""};
+  return {"Gloo", "not in this build: ranks of one host only",
+          "ranks of several hosts need it: apt-get install libgloo-dev and build again"};
+}
+
 }  // namespace
 
 std::string_view version() { return "0.1.0"; }
@@ -110,6 +119,7 @@ std::vector<SystemFact> system_facts() {
   facts.push_back({"memory", join(bytes_text(total), ", ", bytes_text(available), " available"),
                    available < (size_t{1} << 29) ? "under 512 MiB are free" : ""});
   facts.push_back(onednn());
+  facts.push_back(gloo());
   facts.push_back(library("simdjson", {"libsimdjson.so.14", "libsimdjson.so"}, ", reads .pt2 files",
                           "no .pt2 file can be read: apt-get install libsimdjson-dev"));
   facts.push_back(library("libpng", {"libpng16.so.16", "libpng16.so"}, ", for the examples",
