@@ -10,6 +10,7 @@
 #include "random_network.h"
 #include "shard/check.h"
 #include "shard/localize.h"
+#include "shard/shard.h"
 #include "tutti/communicator.h"
 
 // Random networks on random meshes with random tables, beside the plain interpreter on one rank.
@@ -20,6 +21,11 @@ using shard::AxisSet;
 using shard::Mesh;
 using shard::Ranges;
 using shard::Table;
+
+struct Placed {
+  Mesh mesh;
+  shard::Placements placements;
+};
 
 class RandomPlacements {
  public:
@@ -40,8 +46,7 @@ class RandomPlacements {
     shard::check_placements(f, mesh_, placements_);
   }
 
-  const Mesh& mesh() const { return mesh_; }
-  const shard::Placements& placements() const { return placements_; }
+  Placed placed() const { return {mesh_, placements_}; }
 
  private:
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
@@ -109,12 +114,12 @@ double largest(const Tensor& t) {
   return result;
 }
 
-std::vector<Tensor> run_on_rank(const Graph& graph, const RandomPlacements& placed,
+std::vector<Tensor> run_on_rank(const Graph& graph, const Placed& placed,
                                 const std::vector<Tensor>& inputs, Communicator& ranks) {
   auto program = std::make_shared<Program>();
   program->graph = graph;
   Function& f = program->graph.functions[0];
-  f = shard::localize(f, placed.mesh(), placed.placements(), ranks.rank());
+  f = shard::localize(f, placed.mesh, placed.placements, ranks.rank());
   program->plans.push_back(compile_plan(*program, {}, {}));
   compute_derived(*program);
   runtime::Session session(program, 1);
@@ -126,18 +131,16 @@ std::vector<Tensor> run_on_rank(const Graph& graph, const RandomPlacements& plac
   return outputs;
 }
 
-void check(unsigned seed) {
-  const RandomNetwork network(seed);
+void check(unsigned seed, const RandomNetwork& network, const Placed& placed) {
   const Graph& graph = network.graph();
-  const RandomPlacements placed(graph.function("run"), seed + 1);
-  SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << placed.mesh().text() << "\n"
+  SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << placed.mesh.text() << "\n"
                                   << print_graph(graph, 40));
   const std::vector<Tensor> expected = interpreted(graph, network.inputs());
   double scale = 0;
   for (const Tensor& value : expected)
     if (is_float(value.dtype)) scale = std::max(scale, largest(value));
   try {
-    run_ranks(placed.mesh().size(), [&](Communicator& ranks) {
+    run_ranks(placed.mesh.size(), [&](Communicator& ranks) {
       const std::vector<Tensor> found = run_on_rank(graph, placed, network.inputs(), ranks);
       for (size_t o = 0; o < found.size(); ++o) {
         const double most = largest(expected[o]);
@@ -150,6 +153,11 @@ void check(unsigned seed) {
   } catch (const Error& e) {
     FAIL() << e.what();
   }
+}
+
+void check(unsigned seed) {
+  const RandomNetwork network(seed);
+  check(seed, network, RandomPlacements(network.graph().function("run"), seed + 1).placed());
 }
 
 int networks() { return std::getenv("TUTTI_LONG") != nullptr ? 500 : 60; }
@@ -165,6 +173,21 @@ TEST(RandomSharding, GivesWhatOneRankGivesForAFreshSeed) {
   const unsigned seed = std::random_device{}();
   std::cout << "seed " << seed << "\n";
   for (int i = 0; i < networks() / 4 && !HasFailure(); ++i) check(seed + static_cast<unsigned>(i));
+}
+
+// Sizes below the number of ranks, sequences of 1, heads fewer than ranks: networks have them all.
+TEST(RandomSharding, GivesWhatOneRankGivesByStrategiesOfAnyNumberOfRanks) {
+  const int seeds = networks() / 30;
+  for (int ranks = 1; ranks <= 8; ++ranks)
+    for (const char* axis : {"tp", "cp", "dp"})
+      for (const char* context : {"ulysses", "gather_kv", "ring"})
+        for (int i = 0; i < seeds && !HasFailure(); ++i) {
+          if (std::string_view(axis) != "cp" && std::string_view(context) != "ring") continue;
+          const auto seed = static_cast<unsigned>(1000 + 10 * ranks + i);
+          const RandomNetwork network(seed);
+          const shard::Ways ways = shard::ways_of({Mesh::parse(join(axis, "=", ranks)), context});
+          check(seed, network, {ways.mesh, shard::shard(network.graph().function("run"), ways)});
+        }
 }
 
 }  // namespace
