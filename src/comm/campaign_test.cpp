@@ -3,16 +3,13 @@
 // the rank at fault, and nothing is left.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <iostream>
 #include <map>
 #include <numeric>
 #include <random>
 
-#include "comm/deadline.h"
 #include "comm/ranks_for_tests.h"
 
 namespace tutti::comm {
@@ -96,26 +93,6 @@ size_t entries_in(const char* folder) {
   const std::filesystem::directory_iterator begin(folder), end;
   return static_cast<size_t>(std::distance(begin, end));
 }
-
-/// A number that forked processes share.
-class SharedCount {
- public:
-  SharedCount()
-      : at_(mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
-    require(at_ != MAP_FAILED, Errc::io, "mmap");
-  }
-  ~SharedCount() { munmap(at_, sizeof(std::atomic<int>)); }
-  std::atomic<int>& count() const { return *static_cast<std::atomic<int>*>(at_); }
-  void await(int wanted) const {
-    const Deadline deadline(20);
-    while (count() < wanted && !deadline.passed())
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-
- private:
-  void* at_;
-};
 
 void execute(const Trial& trial) {
   const size_t files = entries_in("/proc/self/fd"), threads = entries_in("/proc/self/task");

@@ -54,7 +54,7 @@ TEST_P(Failures, ALateRankIsNamedAtTheDeadlineByAll) {
   const auto outcomes = run_ranks(GetParam(), 4, short_options(), [](Communicator& g) {
     sum(g, "first");
     const int64_t start = now_ns();
-    if (g.rank() == 2) sleep_s(3 * kDeadline);
+    if (g.rank() == 2) sleep_s(2 * kDeadline);
     const Outcome o = outcome_of([&] { sum(g, "second"); });
     const double seconds = static_cast<double>(now_ns() - start) * 1e-9;
     expect(g.rank() == 2 || (seconds >= kDeadline / 2 && seconds < kDeadline + 0.9),
@@ -177,7 +177,7 @@ TEST_P(Failures, WhoWaitsForALateRankIsNotBlamedForIt) {
       const auto recv = [&](int from) {
         g.run({.kind = Kind::recv, .root = from, .count = 1}, nullptr, &x);
       };
-      if (g.rank() == 2) sleep_s(3 * kDeadline);
+      if (g.rank() == 2) sleep_s(2 * kDeadline);
       if (g.rank() == 1) sleep_s(0.1);
       if (g.rank() == 1) groups ? high->barrier("h") : recv(2);
       if (g.rank() == 0) groups ? low->barrier("l") : recv(1);

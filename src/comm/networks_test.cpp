@@ -132,16 +132,19 @@ TEST_P(TwoNetworks, ACutCableIsNoticedOnBothSidesWithin5Seconds) {
   const Networks networks;
   if (!networks.are_made()) GTEST_SKIP() << "the loopback device cannot be cut";
   int64_t cut = 0;
+  const SharedCount joined;
   const auto outcomes = networks.run(
       GetParam(), usual(),
-      [](Communicator& g) {
+      [&](Communicator& g) {
+        ++joined.count();
         std::vector<float> x(1000);
         const int64_t start = now_ns();
         while (now_ns() - start < 30'000'000'000)
           g.run({.kind = Kind::all_reduce, .count = 1000}, x.data(), x.data());
       },
       [&] {
-        std::this_thread::sleep_for(std::chrono::seconds(1));
+        joined.await(4);
+        std::this_thread::sleep_for(std::chrono::milliseconds(300));
         networks.cut();
         cut = now_ns();
       });

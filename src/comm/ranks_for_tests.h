@@ -5,16 +5,19 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <thread>
 
+#include "comm/deadline.h"
 #include "comm/gloo/join.h"
 #include "comm/gloo/wire.h"
 #include "comm/store/tcp_store.h"
@@ -108,6 +111,26 @@ inline std::string fresh_name() {
   given_names().push_back(join("test.", getpid(), ".", given_names().size()));
   return given_names().back();
 }
+
+/// A number that forked processes share.
+class SharedCount {
+ public:
+  SharedCount()
+      : at_(mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+    require(at_ != MAP_FAILED, Errc::io, "mmap");
+  }
+  ~SharedCount() { munmap(at_, sizeof(std::atomic<int>)); }
+  std::atomic<int>& count() const { return *static_cast<std::atomic<int>*>(at_); }
+  void await(int wanted) const {
+    const Deadline deadline(20);
+    while (count() < wanted && !deadline.passed())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+ private:
+  void* at_;
+};
 
 /// Where ranks of a test meet; made before they are.
 class Meeting {
