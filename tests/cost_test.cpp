@@ -33,9 +33,10 @@ constexpr Profile kSlowLinks = {1e13, 1e13, 1e6, 0};
 TEST(Cost, CountsTheSumsOfEachRank) {
   const Function f = function_of("flux");
   const double whole = price(f, {}).sums;
-  for (const Judged& judged : judge(f, 2, {}))
-    if (!judged.strategy.mesh.has("dp"))
-      EXPECT_LE(judged.cost.sums, whole * 0.51) << judged.strategy.mesh.text();
+  for (const Judged& judged : judge(f, 2, {})) {
+    if (judged.strategy.mesh.has("dp")) continue;  // it has a batch of one
+    EXPECT_LE(judged.cost.sums, whole * 0.51) << judged.strategy.mesh.text();
+  }
 }
 
 TEST(Cost, TakesTheStrategyThatSendsLeastWhenLinksAreSlow) {

@@ -250,7 +250,7 @@ class Meetings : public testing::TestWithParam<Place> {
     const auto body = [&](int i) {
       const auto [rank, size] = ranks[static_cast<size_t>(i)];
       // In the order of the list, so that texts are known.
-      sleep_s(0.05 * i);
+      sleep_s(0.2 * i);
       meeting.join(name, rank, size, options);
     };
     const int count = static_cast<int>(ranks.size());
@@ -294,7 +294,7 @@ TEST_P(Meetings, RefuseOtherSizesOfMessages) {
     GroupOptions options;
     options.join_deadline_s = 5;
     if (r == 1) options.shm.chunk_bytes = options.tcp.piece_bytes = 4096;
-    sleep_s(0.05 * r);
+    sleep_s(0.2 * r);
     meeting.join(name, r, 2, options);
   };
   const auto outcomes = are_threads(GetParam()) ? thread_ranks(2, body) : fork_ranks(2, 20, body);
