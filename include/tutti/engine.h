@@ -48,6 +48,8 @@ struct BuildOptions {
   bool per_rank_inputs = false;
   /// The one rank that plans are made for; -1: all, so that one engine serves every rank.
   int rank = -1;
+  /// Values of the graph, by name, that runs give beside the outputs: see Engine::layers.
+  std::vector<std::string> watch;
   /// Off: every operator is a step of its own, for comparisons.
   bool fuse = true;
   /// Matrix products and convolutions by "own" kernels, "onednn", or "plain" loops; "auto" or empty
@@ -103,6 +105,13 @@ struct PlanInfo {
   double network_flops = 0;     ///< StepInfo::flops of all steps, were there one rank
 };
 
+/// A value that a layer of the source network gives to others.
+struct LayerInfo {
+  std::string value, operation, scope;  ///< its name, what makes it, and in which layer
+  DType dtype = DType::f32;
+  Dims shape;
+};
+
 /// Where a value is on the ranks of a mesh.
 struct PlacementInfo {
   std::string value, operation, scope;  ///< its name, what makes it, and where that stands
@@ -155,6 +164,10 @@ class Engine {
   std::vector<ResidentInfo> residents() const;
   /// What was compiled.
   std::vector<PlanInfo> plans() const;
+
+  /// What layers give to each other, in the order of the program, outputs apart: what to watch in
+  /// order to compare two engines layer by layer.
+  std::vector<LayerInfo> layers(size_t plan = 0) const;
 
   /// Where values are on the ranks of the mesh that the plan is for, in the order of the program;
   /// nothing without a mesh. With a name: that value only, and why. Worked out anew in each call.

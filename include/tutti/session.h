@@ -38,8 +38,10 @@ struct Profile {
   std::vector<StepTime> steps;  ///< in the order they ran
 };
 
-/// A profile in the format of Chrome's trace viewer (chrome://tracing, ui.perfetto.dev).
-std::string chrome_trace(const Profile& profile);
+/// A rank's profile in the format of Chrome's trace viewer (chrome://tracing, ui.perfetto.dev): its
+/// steps, and what it waited for. Traces of several ranks as one, each a process of it.
+std::string chrome_trace(const Profile& profile, int rank = 0);
+std::string join_traces(const std::vector<std::string>& traces);
 
 /// Which ranks of a communicator a named group has, in order: {"tp", {0, 1}}.
 using RankGroups = std::map<std::string, std::vector<int>>;

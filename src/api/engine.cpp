@@ -150,6 +150,7 @@ Engine::Engine(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Engine Engine::compile(std::shared_ptr<Program> program, const BuildOptions& options) {
   Graph& graph = program->graph;
+  watch(graph, options.watch);
   verify(graph);
   check_held(graph, options.held);
   bind(*program, options);

@@ -32,6 +32,10 @@ std::vector<int> planned_ranks(const Program& program);
 /// Throws invalid_argument naming the input that is not known or does not follow.
 std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given);
 
+/// Gives values of `run` as further outputs, by their names. Throws not_found for one that is not
+/// there, invalid_argument for the name of an output.
+void watch(Graph& graph, const std::vector<std::string>& names);
+
 /// Throws not_found naming a held input that `run` does not have.
 void check_held(const Graph& graph, const std::vector<std::string>& held);
 

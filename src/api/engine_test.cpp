@@ -309,7 +309,7 @@ TEST(Session, SessionsOfOneEngineRunAtOnce) {
   second.join();
 }
 
-TEST(Session, ProfilesStepsInOrderAsAChromeTrace) {
+TEST(Session, ProfilesStepsInOrder) {
   Session session = Engine::build(layer(), for_rows({4})).session();
   const Tensor x = random_tensor({4, 7}, 1);
   const Profile profile = session.profile({{"x", x}});
@@ -318,11 +318,6 @@ TEST(Session, ProfilesStepsInOrderAsAChromeTrace) {
   for (size_t i = 1; i < profile.steps.size(); ++i)
     EXPECT_GE(profile.steps[i].start_ms, profile.steps[i - 1].start_ms);
   EXPECT_NE(profile.steps[0].types.find("->"), std::string::npos);
-  const std::string trace = chrome_trace({{}, {{{"a\"b", "own", "x\n", "", false}, 1, 2}}});
-  EXPECT_NE(trace.find("\"ph\": \"X\""), std::string::npos);
-  EXPECT_NE(trace.find("a\\\"b"), std::string::npos);
-  EXPECT_NE(trace.find("\\u000a"), std::string::npos);
-  EXPECT_NE(trace.find("\"ts\": 1000, \"dur\": 2000"), std::string::npos);
 }
 
 class Folder {

@@ -204,40 +204,4 @@ void Session::reset() { state_->session->reset(); }
 
 size_t Session::bytes() const { return state_->session->bytes(); }
 
-namespace {
-
-std::string json_text(std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\')
-      out += {'\\', c};
-    else if (byte < 32)
-      out += {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 15]};
-    else
-      out += c;
-  }
-  return out + '"';
-}
-
-}  // namespace
-
-std::string chrome_trace(const Profile& profile) {
-  std::string out = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [\n";
-  for (size_t i = 0; i < profile.steps.size(); ++i) {
-    const StepTime& step = profile.steps[i];
-    const std::string name =
-        step.scope.empty() ? step.operation : step.operation + " " + step.scope;
-    out += join("{\"name\": ", json_text(name), ", \"cat\": ", json_text(step.operation),
-                ", \"ph\": \"X\", \"pid\": 1, \"tid\": ", step.prepare ? 2 : 1,
-                ", \"ts\": ", 1e3 * step.start_ms, ", \"dur\": ", 1e3 * step.duration_ms,
-                ", \"args\": {\"wait_ms\": ", step.wait_ms,
-                ", \"implementation\": ", json_text(step.implementation),
-                ", \"types\": ", json_text(step.types), "}}",
-                i + 1 < profile.steps.size() ? "," : "", "\n");
-  }
-  return out + "]}\n";
-}
-
 }  // namespace tutti

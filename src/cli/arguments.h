@@ -69,5 +69,6 @@ Command inspect_command();
 Command ops_command();
 Command doctor_command();
 Command launch_command();
+Command bench_command();
 
 }  // namespace tutti::cli

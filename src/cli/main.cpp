@@ -11,7 +11,7 @@ namespace {
 constexpr int kFailure = 2;  // of usage, files and models; 1 is a failed comparison
 
 std::vector<Command> commands() {
-  return {build_command(), run_command(),    inspect_command(),
+  return {build_command(), run_command(),    inspect_command(), bench_command(),
           ops_command(),   doctor_command(), launch_command()};
 }
 

@@ -98,6 +98,10 @@ int run(const Arguments& arguments) {
   if (arguments.words().size() != 1) throw UsageError("run: one MODEL or ENGINE is wanted");
   std::string mesh;
   const int wanted = ranks_of_mesh(arguments, mesh);
+  if (arguments.has("--measure") && !arguments.has("--repeat"))
+    throw UsageError("option --measure wants --repeat too, the number of runs that it measures");
+  if (arguments.has("--verify") && !arguments.has("--mesh"))
+    throw UsageError("option --verify compares one rank with those of a mesh: --mesh is wanted");
   const bool threads = arguments.has("--threads");
   const int count = arguments.number("-n", threads ? wanted : 0, 1);
   if (wanted != 0 && count != 0 && count != wanted)
@@ -137,9 +141,14 @@ Command run_command() {
            {"--tolerance", "NUMBER",
             "largest error allowed, as a share of the largest expected value;\n"
             "5e-5 when not given; integers must be equal"},
+           {"--verify", "",
+            "instead: compares what each layer gives on one rank and on those of --mesh, and\n"
+            "shows the first value that differs; --tolerance is 5e-2 for bf16 and f16"},
            {"--repeat", "N", "runs N times more and prints the times"},
+           {"--measure", "FILE",
+            "with --repeat: times, bytes and memory as tensors in FILE, not here"},
            {"--profile", "FILE",
-            "measures each step: a Chrome trace in FILE, the ten costliest here"},
+            "measures each step: a Chrome trace of all ranks in FILE, the ten costliest here"},
            {"--num-threads", "N",
             "computing threads of each rank; when not given, all cores this process may use,\n"
             "shared out between the ranks of this host"},

@@ -3,38 +3,20 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <optional>
 
 #include "cli/compare.h"
+#include "cli/gather.h"
 #include "cli/inputs.h"
-#include "cli/mesh_options.h"
+#include "cli/measure.h"
+#include "cli/rank_arguments.h"
 #include "cli/terminal.h"
+#include "cli/verify.h"
 
 namespace tutti::cli {
 namespace {
-
-constexpr std::string_view kRank = "{rank}";
-
-bool is_by_rank(const std::string& path) { return path.find(kRank) != std::string::npos; }
-
-std::string of_rank(std::string path, int rank) {
-  for (size_t at; (at = path.find(kRank)) != std::string::npos;)
-    path.replace(at, kRank.size(), std::to_string(rank));
-  return path;
-}
-
-double tolerance(const Arguments& arguments) {
-  const std::string text = arguments.value("--tolerance", "5e-5");
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(value >= 0))
-    throw UsageError("option --tolerance is " + text + "; a number of 0 or more is wanted");
-  return value;
-}
 
 // NAME=0,1
 RankGroups parse_groups(const std::vector<std::string>& texts) {
@@ -59,89 +41,63 @@ RankGroups parse_groups(const std::vector<std::string>& texts) {
 
 class RankRun {
  public:
-  RankRun(const Arguments& arguments, Communicator& ranks, int threads)
-      : arguments_(arguments), ranks_(ranks), threads_(threads), rank_(ranks.rank()) {}
+  RankRun(const RankArguments& arguments, Communicator& ranks)
+      : arguments_(arguments), ranks_(ranks), rank_(ranks.rank()) {}
 
   int run() {
-    const double allowed = tolerance(arguments_);
-    const int count = arguments_.number("--repeat", 0, 1);
-    const std::vector<InputShapes> shapes = parse_shapes(arguments_.values("--shape"));
-    if (shapes.size() > 1) throw UsageError("option --shape gives an input two shapes");
-    const RankGroups groups = parse_groups(arguments_.values("--group"));
+    const double allowed = arguments_.tolerance(5e-5);
+    const int count = arguments_.all().number("--repeat", 0, 1);
+    const RankGroups groups = parse_groups(arguments_.all().values("--group"));
     engine_ = open();
-    const TensorMap inputs = read(*engine_, shapes.empty() ? InputShapes{} : shapes[0]);
+    const TensorMap inputs = arguments_.inputs(*engine_);
 
-    session_ = engine_->session(threads_);
+    session_ = engine_->session(arguments_.threads());
     Session& session = *session_;
     if (ranks_.size() > 1 || !groups.empty()) session.bind(ranks_, groups);
     const TensorMap outputs = session.run(inputs);
     const int code = show(outputs, allowed);
     if (ranks_.size() > 1) show_bytes_sent(session.bytes_sent());
-    if (is_mine("--output")) save_tensors(path("--output"), outputs);
+    if (arguments_.writes("--output")) save_tensors(arguments_.path("--output"), outputs);
     if (count > 0) repeat(session, inputs, count);
-    if (arguments_.has("--profile")) profile(session, inputs);
+    if (arguments_.all().has("--profile")) profile(session, inputs);
     // Nobody ends while another still works: the end of one that failed ends the others.
     ranks_.barrier("the end");
     return code;
   }
 
  private:
-  std::string path(const std::string& option) const {
-    return of_rank(arguments_.value(option), rank_);
-  }
-  // Whether this rank writes the file of the option.
-  bool is_mine(const std::string& option) const {
-    return arguments_.has(option) && (rank_ == 0 || is_by_rank(arguments_.value(option)));
-  }
+  // With --measure nothing is said: who asked for numbers reads them there.
   void print(const std::string& text) const {
-    if (rank_ == 0) std::fputs(text.c_str(), stdout);
+    if (rank_ == 0 && !arguments_.all().has("--measure")) std::fputs(text.c_str(), stdout);
   }
 
   Engine open() const {
-    const std::string model = of_rank(arguments_.words()[0], rank_);
+    const std::string model = arguments_.model();
     ProgressBar bar;
-    if (!is_model(model)) {
-      LoadOptions options;
-      options.weights = path("--weights");
-      if (arguments_.has("--hold")) options.held = arguments_.values("--hold");
-      if (rank_ == 0) options.progress = bar.callback();
-      return Engine::load(model, options);
+    ProgressCallback progress;
+    if (rank_ == 0) progress = bar.callback();
+    if (is_model(model)) {
+      BuildOptions options = arguments_.build_options();
+      options.progress = progress;
+      return Engine::build(model, options);
     }
-    BuildOptions options;
-    options.weights = path("--weights");
-    options.weights_dtype = parse_weights_dtype(arguments_.value("--dtype"));
-    options.held = arguments_.values("--hold");
-    options.threads = threads_;
-    options.fuse = !arguments_.has("--no-fuse");
-    options.matmul = arguments_.value("--matmul");
-    read_mesh(arguments_, options);
-    if (!options.mesh.empty()) options.rank = rank_;
-    if (rank_ == 0) options.progress = bar.callback();
-    return Engine::build(model, options);
-  }
-
-  // Plans for the inputs, too.
-  TensorMap read(Engine& engine, const InputShapes& shapes) const {
-    std::vector<std::string> files = arguments_.values("--input");
-    for (std::string& file : files) file = of_rank(file, rank_);
-    TensorMap inputs = read_inputs(files, engine.inputs());
-    require_known_inputs(engine, inputs);
-    const bool random = arguments_.has("--random-inputs");
-    if (!random) require_all_inputs(engine, inputs);
-    const PlanInfo plan = plan_for(engine, shapes_of(inputs, shapes));
-    if (random) add_random_inputs(engine, plan, inputs);
-    return inputs;
+    LoadOptions options;
+    options.weights = arguments_.path("--weights");
+    if (arguments_.all().has("--hold")) options.held = arguments_.all().values("--hold");
+    options.progress = progress;
+    return Engine::load(model, options);
   }
 
   int show(const TensorMap& outputs, double allowed) const {
-    if (!arguments_.has("--expect")) {
+    if (!arguments_.all().has("--expect")) {
       std::vector<std::vector<std::string>> rows = {{"output", "type"}};
       for (const auto& [name, tensor] : outputs)
         rows.push_back({name, describe(tensor.dtype, tensor.shape)});
       print(table(rows));
       return 0;
     }
-    const Comparison comparison = compare(outputs, load_tensors(path("--expect")), allowed);
+    const Comparison comparison =
+        compare(outputs, load_tensors(arguments_.path("--expect")), allowed);
     if (comparison.passed) {
       print(comparison.table);
       return 0;
@@ -151,45 +107,55 @@ class RankRun {
     return 1;
   }
 
-  void show_bytes_sent(uint64_t bytes) {
-    const auto size = static_cast<size_t>(ranks_.size());
-    const auto own = static_cast<int64_t>(bytes);
-    std::vector<int64_t> all(size);
-    const comm::Collective gather{
-        .kind = comm::Kind::gather, .dtype = DType::i64, .count = 1, .label = "bytes sent"};
-    ranks_.run(gather, &own, rank_ == 0 ? all.data() : nullptr);
+  void show_bytes_sent(uint64_t bytes) const {
     std::vector<std::vector<std::string>> rows = {{"rank", "bytes sent"}};
-    for (size_t r = 0; r < size; ++r) rows.push_back({std::to_string(r), std::to_string(all[r])});
+    for (const auto& sent : gather_numbers(ranks_, {static_cast<double>(bytes)}))
+      rows.push_back(
+          {std::to_string(rows.size() - 1), std::to_string(static_cast<uint64_t>(sent[0]))});
     print(table(rows));
   }
 
-  void repeat(Session& session, const TensorMap& inputs, int count) const {
-    std::vector<double> times;
-    for (int i = 0; i < count; ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      session.run(inputs);
-      const std::chrono::duration<double, std::milli> passed =
-          std::chrono::steady_clock::now() - start;
-      times.push_back(passed.count());
+  // The plan of this rank for these inputs.
+  PlanInfo plan_of(const TensorMap& inputs) const {
+    const InputShapes shapes = shapes_of(inputs, {});
+    for (PlanInfo& plan : engine_->plans()) {
+      const bool same = std::all_of(plan.inputs.begin(), plan.inputs.end(), [&](const auto& port) {
+        return std::find(shapes.begin(), shapes.end(), port) != shapes.end();
+      });
+      if (same && (engine_->mesh().empty() || plan.rank == rank_)) return std::move(plan);
     }
-    std::sort(times.begin(), times.end());
-    if (rank_ == 0)
-      std::printf("%d runs: min %.3f ms, median %.3f ms, max %.3f ms\n", count, times.front(),
-                  times[times.size() / 2], times.back());
+    return {};
   }
 
+  void repeat(Session& session, const TensorMap& inputs, int count) const {
+    const Measurement measured = measure(session, plan_of(inputs), inputs, count, ranks_);
+    if (rank_ != 0) return;
+    if (arguments_.all().has("--measure")) save_measurement(arguments_.path("--measure"), measured);
+    const auto [least, most] =
+        std::minmax_element(measured.times_ms.begin(), measured.times_ms.end());
+    char text[128];
+    std::snprintf(text, sizeof text, "%d runs: min %.3f ms, median %.3f ms, max %.3f ms\n", count,
+                  *least, measured.median_ms(), *most);
+    print(text);
+  }
+
+  // A trace of this rank, or of all where one file is written.
   void profile(Session& session, const TensorMap& inputs) const {
+    ranks_.barrier("a profile");
     Profile measured = session.profile(inputs);
-    if (!is_mine("--profile")) return;
-    const std::string path = this->path("--profile");
+    std::string trace = chrome_trace(measured, rank_);
+    const std::string path = arguments_.path("--profile");
+    if (path == arguments_.all().value("--profile"))
+      trace = join_traces(gather_texts(ranks_, trace));
+    if (!arguments_.writes("--profile")) return;
     std::ofstream file(path);
-    file << chrome_trace(measured);
+    file << trace;
     file.close();
     if (!file) throw UsageError(path + ": cannot be written");
-    if (rank_ == 0) show_costliest(measured, path);
+    show_costliest(measured, path);
   }
 
-  static void show_costliest(Profile& measured, const std::string& path) {
+  void show_costliest(Profile& measured, const std::string& path) const {
     double total = 0;
     for (const StepTime& step : measured.steps) total += step.duration_ms;
     std::stable_sort(
@@ -204,13 +170,13 @@ class RankRun {
                       step.operation, step.implementation,
                       fits ? step.types : step.types.substr(0, 57) + "...", step.scope});
     }
-    std::printf("%zu steps, %.3f ms; the costliest:\n%strace: %s\n", measured.steps.size(), total,
-                table(rows).c_str(), path.c_str());
+    print(std::to_string(measured.steps.size()) + " steps, " + number_text(total) +
+          " ms; the costliest:\n" + table(rows) + "trace: " + path + "\n");
   }
 
-  const Arguments& arguments_;
+  const RankArguments& arguments_;
   Communicator& ranks_;
-  const int threads_, rank_;
+  const int rank_;
   // Until the end of the object: to peers, the end of a session is that of its rank.
   std::optional<Engine> engine_;
   std::optional<Session> session_;
@@ -219,9 +185,10 @@ class RankRun {
 }  // namespace
 
 int run_rank(const Arguments& arguments, Communicator& ranks, int threads) {
-  RankRun rank(arguments, ranks, threads);
+  const RankArguments own(arguments, ranks.rank(), threads);
+  RankRun run(own, ranks);
   try {
-    return rank.run();
+    return arguments.has("--verify") ? verify_rank(own, ranks) : run.run();
   } catch (const std::exception& error) {
     ranks.abort_group(error.what());
     throw;

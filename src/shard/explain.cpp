@@ -74,8 +74,11 @@ class Explainer {
         say("  asked for at ", made_by(value), ", dimension ", dim, ": ", origin.reason);
         return;
       }
-      say("  through ", node_text(f_.nodes[origin.node]), " from ", f_.value(origin.value).name,
-          ", dimension ", origin.dim);
+      const Node& node = f_.nodes[origin.node];
+      const bool backward =
+          std::find(node.outputs.begin(), node.outputs.end(), origin.value) != node.outputs.end();
+      say("  through ", node_text(node), " from ",
+          backward ? "its result" : f_.value(origin.value).name, ", dimension ", origin.dim);
       value = origin.value;
       dim = origin.dim;
     }

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "cli/arguments.h"
+#include "tutti/tutti.h"
+
+namespace tutti::cli {
+
+/// The options of `tutti run` as one rank reads them: {rank} in a path is its number.
+class RankArguments {
+ public:
+  /// Computing threads: 0 for all cores.
+  RankArguments(const Arguments& arguments, int rank, int threads)
+      : arguments_(arguments), rank_(rank), threads_(threads) {}
+
+  const Arguments& all() const { return arguments_; }
+  int rank() const { return rank_; }
+  int threads() const { return threads_; }
+
+  /// The model or engine file.
+  std::string model() const;
+  /// The value of an option that is a path.
+  std::string path(const std::string& option) const;
+  /// Whether this rank writes the file of the option: rank 0, and all when it is named by rank.
+  bool writes(const std::string& option) const;
+  /// Of --tolerance; throws UsageError.
+  double tolerance(double otherwise) const;
+
+  /// How the model is built: with the mesh, for this rank.
+  BuildOptions build_options() const;
+  /// The inputs, given and random; the engine is planned for them.
+  TensorMap inputs(Engine& engine) const;
+
+ private:
+  const Arguments& arguments_;
+  const int rank_, threads_;
+};
+
+}  // namespace tutti::cli
