@@ -5,64 +5,16 @@
 // Usage: flux_tiny MODEL_FOLDER OUTPUT.png     (tests/models/flux_tiny holds a model)
 #include <png.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <string>
-#include <vector>
 
-#include "tutti/tutti.h"
+#include "flux_model.h"
 
 namespace {
 
-using tutti::Dims;
-using tutti::DType;
-using tutti::Tensor;
-
-constexpr int kSteps = 20;
-constexpr int64_t kRows = 32, kColumns = 32;  // of packed latents; a picture has 16 pixels for each
-constexpr float kScale = 0.3519f, kShift = -0.0078f;  // model/vae/config.json
-
-struct Picture {
-  png_uint_32 width = 0, height = 0;
-  std::vector<uint8_t> rgb;
-};
-
-tutti::Engine build(const std::string& graph, const std::string& weights,
-                    std::vector<std::string> held = {}) {
-  tutti::BuildOptions options;
-  options.held = std::move(held);
-  options.weights = weights;
-  options.weights_dtype = DType::f32;
-  return tutti::Engine::build(graph, options);
-}
-
-// Packed latents [1, h w, 64] to [1, 16, 2h, 2w]: each token is 16 channels of 2 x 2.
-Tensor unpack(const Tensor& x) {
-  Tensor z = Tensor::zeros(DType::f32, {1, 16, 2 * kRows, 2 * kColumns});
-  for (int64_t row = 0; row < kRows; ++row)
-    for (int64_t column = 0; column < kColumns; ++column)
-      for (int64_t i = 0; i < 64; ++i) {
-        const int64_t c = i / 4, y = 2 * row + i / 2 % 2, at = 2 * column + i % 2;
-        const float value = x.as<float>()[(row * kColumns + column) * 64 + i];
-        z.as<float>()[(c * 2 * kRows + y) * 2 * kColumns + at] = value / kScale + kShift;
-      }
-  return z;
-}
-
-// [1, 3, h, w] in [-1, 1] to 8-bit pixels.
-Picture to_picture(const Tensor& image) {
-  Picture p{static_cast<png_uint_32>(image.shape[3]), static_cast<png_uint_32>(image.shape[2]), {}};
-  const int64_t pixels = image.shape[2] * image.shape[3];
-  for (int64_t i = 0; i < pixels; ++i)
-    for (int64_t c = 0; c < 3; ++c) {
-      const float value = image.as<float>()[c * pixels + i] / 2 + 0.5f;
-      const float level = std::nearbyint(255 * std::fmin(std::fmax(value, 0.0f), 1.0f));
-      p.rgb.push_back(static_cast<uint8_t>(level));
-    }
-  return p;
-}
+using flux::Picture;
 
 png_image header(const Picture& p) {
   png_image image{};
@@ -91,68 +43,34 @@ Picture read_png(const std::string& path) {
 
 void show_progress(int step, double seconds) {
   std::string bar(20, '.');
-  std::fill_n(bar.begin(), 20 * step / kSteps, '#');
-  std::fprintf(stderr, "\r[%s] step %d of %d, %.2f s%s", bar.c_str(), step, kSteps, seconds,
-               step == kSteps ? "\n" : "");
-}
-
-Tensor transformer_steps(const tutti::Engine& engine, const tutti::TensorMap& stored) {
-  tutti::Session session = engine.session();
-  Tensor x = tutti::cast(stored.at("noise"), DType::f32);
-  const Tensor sigmas = tutti::cast(stored.at("sigmas"), DType::f32);
-  const Tensor times = tutti::cast(stored.at("timesteps"), DType::f32);
-  Tensor time = Tensor::zeros(DType::f32, {1});
-  tutti::TensorMap inputs = {
-      {"hidden_states", x},
-      {"timestep", time},
-      {"guidance", tutti::cast(stored.at("guidance"), DType::f32)},
-      {"pooled_projections", stored.at("clip_pooled")},
-      {"encoder_hidden_states", stored.at("t5_embeds")},
-      {"txt_ids", tutti::cast(stored.at("text_ids"), DType::f32)},
-      {"img_ids", tutti::cast(stored.at("image_ids"), DType::f32)},
-  };
-  const auto start = std::chrono::steady_clock::now();
-  for (int step = 0; step < kSteps; ++step) {
-    time.as<float>()[0] = times.as<float>()[step] / 1000;
-    const tutti::TensorMap outputs = session.run(inputs);
-    const float* velocity = outputs.begin()->second.as<float>();
-    const float distance = sigmas.as<float>()[step + 1] - sigmas.as<float>()[step];
-    for (int64_t i = 0; i < x.elements(); ++i) x.as<float>()[i] += distance * velocity[i];
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-    show_progress(step + 1, passed.count());
-  }
-  return x;
+  std::fill_n(bar.begin(), 20 * step / flux::kSteps, '#');
+  std::fprintf(stderr, "\r[%s] step %d of %d, %.2f s%s", bar.c_str(), step, flux::kSteps, seconds,
+               step == flux::kSteps ? "\n" : "");
 }
 
 int draw(const std::string& folder, const std::string& path) {
-  const tutti::TensorMap stored = tutti::load_tensors(folder + "/reference/fuji.safetensors");
-  const tutti::Engine transformer =
-      build(folder + "/graphs/transformer.pt2", folder + "/model/transformer",
-            {"guidance", "pooled_projections", "encoder_hidden_states", "txt_ids", "img_ids"});
-  const tutti::Engine decoder = build(folder + "/graphs/vae_decoder.pt2", folder + "/model/vae");
+  const tutti::TensorMap stored = flux::stored_inputs(folder);
+  const tutti::Engine transformer = flux::build_transformer(folder);
+  const tutti::Engine decoder = flux::build_decoder(folder);
 
   const auto start = std::chrono::steady_clock::now();
-  const Tensor latents = transformer_steps(transformer, stored);
-  tutti::Session session = decoder.session();
-  const std::string latent_name = decoder.inputs()[0].name;
-  const Tensor image = session.run({{latent_name, unpack(latents)}}).begin()->second;
-  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  tutti::Session session = transformer.session();
+  const tutti::Tensor latents =
+      flux::draw(session, stored, flux::kSteps, [&](int step) { show_progress(step, seconds()); });
+  const Picture picture = flux::decode(decoder, latents);
+  const double passed = seconds();
 
-  const Picture picture = to_picture(image);
   if (!write_png(path, picture)) {
     std::fprintf(stderr, "%s: cannot be written\n", path.c_str());
     return 1;
   }
-  const Picture expected = read_png(folder + "/reference/fuji.png");
-  int largest = 255;
-  if (expected.rgb.size() == picture.rgb.size()) {
-    largest = 0;
-    for (size_t i = 0; i < picture.rgb.size(); ++i)
-      largest = std::max(largest, std::abs(picture.rgb[i] - expected.rgb[i]));
-  }
+  const int largest = flux::largest_difference(picture, read_png(folder + "/reference/fuji.png"));
   std::printf(
       "%s: %u x %u pixels in %.2f s; largest difference from the stored picture: %d of 255\n",
-      path.c_str(), picture.width, picture.height, passed.count(), largest);
+      path.c_str(), picture.width, picture.height, passed, largest);
   return largest <= 1 ? 0 : 1;
 }
 
