@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "cli/arguments.h"
+#include "cli/terminal.h"
 #include "tutti/tutti.h"
 
 namespace tutti::cli {
@@ -53,9 +54,7 @@ int run(const std::vector<std::string>& line) {
 
 int main(int argc, char** argv) {
   try {
-    tutti::set_log(tutti::LogLevel::info, [](tutti::LogLevel, std::string_view message) {
-      std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size()), message.data());
-    });
+    tutti::cli::log_to_stderr(tutti::LogLevel::info);
     return tutti::cli::run(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "tutti: %s\n", error.what());

@@ -98,6 +98,8 @@ int run(const Arguments& arguments) {
   if (arguments.words().size() != 1) throw UsageError("run: one MODEL or ENGINE is wanted");
   std::string mesh;
   const int wanted = ranks_of_mesh(arguments, mesh);
+  // Who wants numbers in a file runs many of these.
+  if (arguments.has("--measure")) log_to_stderr(LogLevel::warning);
   if (arguments.has("--measure") && !arguments.has("--repeat"))
     throw UsageError("option --measure wants --repeat too, the number of runs that it measures");
   if (arguments.has("--verify") && !arguments.has("--mesh"))

@@ -32,6 +32,12 @@ void ProgressBar::clear() {
   drawn_ = false;
 }
 
+void log_to_stderr(LogLevel level) {
+  set_log(level, [](LogLevel, std::string_view message) {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size()), message.data());
+  });
+}
+
 std::string table(const std::vector<std::vector<std::string>>& rows) {
   if (rows.empty()) return "";
   const size_t columns = rows[0].size();

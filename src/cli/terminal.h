@@ -26,6 +26,9 @@ class ProgressBar {
   bool drawn_ = false;
 };
 
+/// Shows messages of the library on standard error, from this level on.
+void log_to_stderr(LogLevel level);
+
 /// Rows of equal length in aligned columns, the first of them the heads. Columns that hold numbers
 /// only stand right.
 std::string table(const std::vector<std::vector<std::string>>& rows);

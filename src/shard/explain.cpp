@@ -17,6 +17,7 @@ class Explainer {
   std::vector<std::string> run(ValueId value) {
     const Placement& p = at(value);
     for (int d = 0; d < f_.type(value).rank(); ++d) explain_dim(value, d);
+    explain_settling(value);
     if (p.partial != 0)
       say("a sum over ", mesh_.text(p.partial), ": ", made_by(value),
           " gives addends, which are added where they are needed");
@@ -64,6 +65,20 @@ class Explainer {
           " needs or gives all of it, or other dimensions use these axes");
       trace(value, dim);
     }
+  }
+
+  // What becomes of a result at once.
+  void explain_settling(ValueId value) {
+    const Node* node = f_.producer(value);
+    if (node == nullptr) return;
+    const auto at_output =
+        std::find(node->outputs.begin(), node->outputs.end(), value) - node->outputs.begin();
+    const NodePlacement& placed = placements_.nodes[static_cast<size_t>(node - f_.nodes.data())];
+    const Placement& given = placed.out[static_cast<size_t>(at_output)];
+    if (const AxisSet added = given.partial & ~at(value).partial)
+      say("addends of ", mesh_.text(added), " from ", node_text(*node), " are added at once");
+    if (given.dims != at(value).dims)
+      say(node_text(*node), " gives ", to_string(given, mesh_), ", which is exchanged at once");
   }
 
   // The way of a table that was asked for, back to its seed.

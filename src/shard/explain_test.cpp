@@ -14,7 +14,8 @@ namespace {
 std::vector<std::string> told(const std::string& mesh, const std::string& context,
                               const std::string& body, const std::string& name) {
   const Graph graph = parse_graph(
-      "tutti.graph 1\nfunction run(%x : f32[1, 2, 8, 4], %k : f32[1, 2, 8, 4], %w : f32[4, 4]) "
+      "tutti.graph 1\nbound @m : f32[4, 4]\nfunction run(%x : f32[1, 2, 8, 4], %k : f32[1, 2, 8, "
+      "4], %w : f32[4, 4]) "
       "{\n" +
           body + "output y = %y\n}\n",
       make_op);
@@ -48,6 +49,16 @@ TEST(Explain, TellsOfInputsThatAreGivenWhole) {
                    "was asked for",
                    "  asked for at input x, dimension 2: queries or keys of attention come from "
                    "this dimension of an input"}));
+}
+
+TEST(Explain, TellsOfWhatIsExchangedAndOfSums) {
+  EXPECT_EQ(told("cp=2", "ulysses", kAttention, "a").back(),
+            "attention a gives [whole, cp 0:1 | 1:2, whole, whole], which is exchanged at once");
+  const std::string pair = R"(%h : f32[1, 2, 8, 4] = matmul(%x, @m)
+  %y : f32[1, 2, 8, 4] = matmul(%h, @m)
+)";
+  EXPECT_EQ(told("tp=2", "", pair, "y")[0],
+            "a sum over tp: matmul y gives addends, which are added where they are needed");
 }
 
 TEST(Explain, SaysSoWhereNothingAskedForAPart) {
