@@ -75,7 +75,9 @@ class Explainer {
         std::find(node->outputs.begin(), node->outputs.end(), value) - node->outputs.begin();
     const NodePlacement& placed = placements_.nodes[static_cast<size_t>(node - f_.nodes.data())];
     const Placement& given = placed.out[static_cast<size_t>(at_output)];
-    if (const AxisSet added = given.partial & ~at(value).partial)
+    // Those of a product are added before its bias.
+    const AxisSet added = placed.product_partial | (given.partial & ~at(value).partial);
+    if (added != 0)
       say("addends of ", mesh_.text(added), " from ", node_text(*node), " are added at once");
     if (given.dims != at(value).dims)
       say(node_text(*node), " gives ", to_string(given, mesh_), ", which is exchanged at once");

@@ -14,7 +14,8 @@ namespace {
 std::vector<std::string> told(const std::string& mesh, const std::string& context,
                               const std::string& body, const std::string& name) {
   const Graph graph = parse_graph(
-      "tutti.graph 1\nbound @m : f32[4, 4]\nfunction run(%x : f32[1, 2, 8, 4], %k : f32[1, 2, 8, "
+      "tutti.graph 1\nbound @m : f32[4, 4]\nbound @b : f32[4]\nfunction run(%x : f32[1, 2, 8, 4], "
+      "%k : f32[1, 2, 8, "
       "4], %w : f32[4, 4]) "
       "{\n" +
           body + "output y = %y\n}\n",
@@ -59,6 +60,13 @@ TEST(Explain, TellsOfWhatIsExchangedAndOfSums) {
 )";
   EXPECT_EQ(told("tp=2", "", pair, "y")[0],
             "a sum over tp: matmul y gives addends, which are added where they are needed");
+}
+
+TEST(Explain, TellsOfSumsThatABiasWaitsFor) {
+  const std::string pair = R"(%h : f32[1, 2, 8, 4] = matmul(%x, @m)
+  %y : f32[1, 2, 8, 4] = matmul(%h, @m, @b)
+)";
+  EXPECT_EQ(told("tp=2", "", pair, "y")[0], "addends of tp from matmul y are added at once");
 }
 
 TEST(Explain, SaysSoWhereNothingAskedForAPart) {
