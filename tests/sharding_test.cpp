@@ -149,6 +149,23 @@ TEST(ShardedEngine, TakesARequestOfEachRankAlongDp) {
   });
 }
 
+TEST(ShardedEngine, BindsNamesToAxesOfItsMesh) {
+  GraphBuilder graph;
+  const Expression x = graph.input("x", DType::f32, {1});
+  graph.output("y", graph.add("all_reduce", {x}, {{"group", "own"}})[0]);
+  BuildOptions options;
+  options.mesh = "cp=2,own=2";
+  const Engine engine = Engine::build(graph, options);
+  run_ranks(4, [&](Communicator& ranks) {
+    Session session = engine.session(1);
+    session.bind(ranks);
+    const Tensor x1 = Tensor::zeros(DType::f32, {1});
+    x1.as<float>()[0] = static_cast<float>(1 << ranks.rank());
+    const float wanted = ranks.rank() < 2 ? 1 + 2 : 4 + 8;
+    EXPECT_EQ(session.run({{"x", x1}}).at("y").as<float>()[0], wanted);
+  });
+}
+
 TEST(ShardedEngine, KeepsItsState) {
   for (const char* model : {"versions/kv_cache", "versions/kv_cache_functional"}) {
     const TensorMap stored = load_tensors(test_model(model) + ".inputs.safetensors");

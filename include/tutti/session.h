@@ -76,7 +76,8 @@ class Session {
   /// it at once; engines may differ from rank to rank.
   ///
   /// The collectives of every plan and group are compared, by order, kind, dtype, reduction, count
-  /// and root, before any runs. A named group that `groups` leaves out means all ranks when every
+  /// and root, before any runs. A named group that `groups` leaves out means the ranks along the
+  /// axis of the mesh that has this name; else all ranks when every
   /// rank has that one name only and groups of as many as there are ranks. Ranks may take
   /// build_deadline_s to come. The communicator is not needed afterwards. A session of an engine
   /// with a mesh starts anew with the plans of its rank.

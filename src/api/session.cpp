@@ -183,7 +183,11 @@ void Session::State::become(int wanted, int ranks) {
 
 void Session::bind(Communicator& communicator, const RankGroups& groups, double build_deadline_s) {
   state_->become(communicator.rank(), communicator.size());
-  state_->session->bind(communicator, groups, build_deadline_s);
+  RankGroups named = groups;
+  const shard::Mesh mesh = shard::Mesh::parse(state_->whole->mesh);
+  for (const shard::Mesh::Axis& axis : mesh.axes())
+    named.try_emplace(axis.name, mesh.group(communicator.rank(), mesh.axis(axis.name)));
+  state_->session->bind(communicator, named, build_deadline_s);
 }
 
 void Session::unbind() { state_->session->unbind(); }
