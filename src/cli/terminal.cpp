@@ -38,6 +38,21 @@ void log_to_stderr(LogLevel level) {
   });
 }
 
+namespace {
+
+// A number, with a unit or without; nothing, too.
+bool is_number(std::string_view cell) {
+  const size_t blank = std::min(cell.find(' '), cell.size());
+  const std::string_view unit = cell.substr(blank);
+  const bool known =
+      unit.empty() || unit == " B" || unit.ends_with("iB") ||
+      (unit.size() == 2 && std::string_view("kMGTP").find(unit[1]) != std::string_view::npos);
+  return known &&
+         cell.substr(0, blank).find_first_not_of("0123456789.e+-%naif") == std::string_view::npos;
+}
+
+}  // namespace
+
 std::string table(const std::vector<std::vector<std::string>>& rows) {
   if (rows.empty()) return "";
   const size_t columns = rows[0].size();
@@ -47,8 +62,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
     for (size_t c = 0; c < columns; ++c) {
       const std::string& cell = rows[r][c];
       widths[c] = std::max(widths[c], cell.size());
-      const bool number = cell.find_first_not_of("0123456789.e+-%naif") == std::string::npos;
-      if (r > 0 && !number) right[c] = false;
+      if (r > 0 && !is_number(cell)) right[c] = false;
     }
   std::string text;
   for (const auto& row : rows) {

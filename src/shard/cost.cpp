@@ -7,8 +7,7 @@
 #include "comm/collective.h"
 #include "ops/attention.h"
 #include "ops/collectives.h"
-#include "ops/conv.h"
-#include "ops/matmul.h"
+#include "ops/flops.h"
 #include "ops/view_layout.h"
 #include "ops/views.h"
 #include "shard/localize.h"
@@ -55,27 +54,12 @@ class Pricer {
   }
 
   double sums_of(const Node& node) const {
-    const auto extent = [&](size_t operand, int axis) {
-      const Shape& shape = f_.type(node.inputs[operand]).shape;
-      return static_cast<double>(
-          shape[axis < 0 ? shape.size() + static_cast<size_t>(axis) : static_cast<size_t>(axis)]
-              .value());
+    const auto shapes = [&](const std::vector<ValueId>& ids) {
+      std::vector<Dims> list;
+      for (const ValueId id : ids) list.push_back(constant_dims(f_.type(id).shape));
+      return list;
     };
-    const auto result =
-        static_cast<double>(node.outputs.empty() ? 0 : count(f_.type(node.outputs[0])));
-    if (node.op.as<Matmul>()) return result * extent(0, -1);
-    if (const auto* conv = node.op.as<Conv>()) {
-      const auto weight = static_cast<double>(count(f_.type(node.inputs[1])));
-      const double rows = extent(1, conv->transposed ? 1 : 0);
-      return rows == 0 ? 0 : result * weight / rows / (conv->transposed ? conv->groups : 1);
-    }
-    if (const auto* attention = node.op.as<Attention>()) {
-      const double rows = extent(0, 0) * extent(0, 1) * extent(0, 2);
-      // A causal query sees half of the keys on average.
-      const double seen = attention->causal && attention->offset == 0 ? 0.5 : 1;
-      return rows * extent(1, 2) * (extent(0, 3) + extent(2, 3)) * seen;
-    }
-    return 0;
+    return flops(node.op, shapes(node.inputs), shapes(node.outputs)) / 2;
   }
 
   void add_collective(const Node& node) {
