@@ -98,6 +98,21 @@ set(sub "${tp}/tp_sub.rank{rank}of4")
 expect(0 "out .* ok\nrank  bytes sent\n.*   3        6144\n$" run "${sub}.pt2" -n 4 --group 1=0,1 --group
   2=2,3 --input "${sub}.inputs.safetensors" --expect "${sub}.outputs.safetensors")
 
+# What is judged best for ranks, and what does not fit.
+set(ENV{XDG_CACHE_HOME} ${WORK}/cache)
+set(whole ${MODELS}/flux.pt2 --input ${MODELS}/flux.inputs.safetensors --expect
+  ${MODELS}/flux.outputs.safetensors)
+expect(0 "mesh .*share of products.*chosen.*ok\n" run ${whole} -n 2 --parallel auto --threads)
+if(NOT EXISTS ${WORK}/cache/tutti/device.txt)
+  message(SEND_ERROR "the profile of this machine is not kept")
+endif()
+expect(2 "one rank .*does not fit.*no way for 1 ranks fits: the least memory is .*MiB" run ${whole} -n 1
+  --parallel auto --memory-limit 4MiB)
+expect(0 "tp=4 .*chosen.*ok\n" run ${whole} -n 4 --parallel auto --memory-limit 2.5MiB --threads)
+expect(2 "--mesh and --cp are not wanted" run ${whole} -n 2 --parallel auto --mesh tp=2)
+expect(2 "a size is wanted" run ${whole} -n 2 --parallel auto --memory-limit 4XB)
+expect(2 "for --parallel auto" run ${whole} --memory-limit 4MiB)
+
 # The same programs by every transport that this build has, and groups that cross each other.
 set(grid "${MODELS}/versions/subgroup_rank{rank}of4")
 execute_process(COMMAND ${TUTTI} doctor OUTPUT_VARIABLE facts)

@@ -63,6 +63,32 @@ struct BuildOptions {
 /// Number of ranks of a mesh, as BuildOptions has it; throws invalid_argument for what is none.
 int mesh_size(const std::string& mesh, const std::string& context = "ulysses");
 
+/// What one rank of a machine does in a second, with one thread.
+struct DeviceProfile {
+  double flops_per_s = 8e10;      ///< of products; a multiplication with addition counts two
+  double bytes_per_s = 8e9;       ///< of tensors read or written
+  double link_bytes_per_s = 4e9;  ///< sent to another rank
+  double link_latency_s = 1e-5;   ///< of a collective of few bytes
+};
+
+/// Measures this machine, with two ranks as threads; takes a quarter of a second.
+DeviceProfile measure_device();
+
+/// A way for ranks to share a network's work, as its prices say.
+struct MeshChoice {
+  std::string mesh, context;  ///< as BuildOptions has them
+  double seconds = 0;         ///< of a run, by the slowest rank
+  double share = 0;           ///< of the products of one rank alone that this rank computes
+  size_t sent_bytes = 0, memory_bytes = 0;  ///< of this rank; memory: weights and values alive
+  bool fits = true;                         ///< in the memory that each rank may use
+};
+
+/// All ways for so many ranks, for the first of options.shapes; those that fit first, the fastest
+/// first. memory_limit: bytes for each rank, 0: any. Throws what Engine::build does of a model.
+std::vector<MeshChoice> judge_meshes(const std::string& model_path, int ranks,
+                                     const BuildOptions& options = {},
+                                     const DeviceProfile& profile = {}, size_t memory_limit = 0);
+
 /// How an engine file is opened.
 struct LoadOptions {
   /// Where the weights of a stripped file are now, as in BuildOptions; empty: where they were.

@@ -7,6 +7,7 @@
 
 #include "cli/arguments.h"
 #include "cli/mesh_options.h"
+#include "cli/parallel.h"
 #include "cli/ranks.h"
 #include "cli/run_rank.h"
 #include "cli/terminal.h"
@@ -96,6 +97,10 @@ int run_as_rank(const Arguments& arguments, int wanted, const std::string& mesh)
 
 int run(const Arguments& arguments) {
   if (arguments.words().size() != 1) throw UsageError("run: one MODEL or ENGINE is wanted");
+  if (arguments.has("--parallel"))
+    return run(Arguments(with_judged_mesh(arguments), run_command().options));
+  if (arguments.has("--memory-limit"))
+    throw UsageError("option --memory-limit is for --parallel auto");
   std::string mesh;
   const int wanted = ranks_of_mesh(arguments, mesh);
   // Who wants numbers in a file runs many of these.
@@ -133,7 +138,7 @@ Command run_command() {
       "input, output or other file stands for the number of each; what is not named by rank is\n"
       "written by rank 0. See docs/launching.md.\n"
       "Exit code: 0, or 1 when --expect finds a difference, or 2 for an error.",
-      with_mesh_options(
+      with_parallel_options(with_mesh_options(
           {{"--input", "FILE", "inputs by the names in FILE; NAME=FILE for a file of one tensor",
             true},
            {"--random-inputs", "", "random numbers for inputs that are not given"},
@@ -164,7 +169,7 @@ Command run_command() {
            {"--weights", "PATH", "weights by name: .safetensors, .npz, an index or a folder"},
            {"--dtype", "TYPE", "keep, f32 or bf16: what floating-point weights are converted to"},
            {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
-           {"--no-fuse", "", "every operator is a step of its own"}}),
+           {"--no-fuse", "", "every operator is a step of its own"}})),
       run};
 }
 
