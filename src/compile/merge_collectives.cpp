@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <utility>
 
 #include "compile/pass.h"
 #include "ops/collectives.h"
@@ -52,11 +53,21 @@ class Merger {
     std::vector<int> level(f_.values.size());
     key_of_.resize(old_.size());
     producer_.assign(f_.values.size(), kNone);
+    message_before_.assign(old_.size(), kNone);
+    int32_t message = kNone;
+    int message_level = 0;
     for (size_t n = 0; n < old_.size(); ++n) {
       const Node& node = old_[n];
       int own = 0;
       for (const ValueId id : node.inputs) own = std::max(own, level[static_cast<size_t>(id)]);
+      // A message follows the one before it: the peer waits for messages in their order.
+      const bool is_message = node.op.as<Send>() || node.op.as<Recv>();
+      if (is_message) {
+        message_before_[n] = std::exchange(message, static_cast<int32_t>(n));
+        own = std::max(own, message_level);
+      }
       if (is_collective(node.op)) ++own;
+      if (is_message) message_level = own;
       for (const ValueId id : node.outputs) {
         level[static_cast<size_t>(id)] = own;
         producer_[static_cast<size_t>(id)] = static_cast<int32_t>(n);
@@ -88,12 +99,14 @@ class Merger {
       const std::vector<size_t> members =
           key_of_[at] ? groups_.at(*key_of_[at]) : std::vector<size_t>{at};
       const size_t before = stack.size();
-      for (const size_t m : members)
-        for (const ValueId id : old_[m].inputs) {
-          const int32_t producer = producer_[static_cast<size_t>(id)];
-          if (producer != kNone && !emitted_[static_cast<size_t>(producer)])
-            stack.push_back(static_cast<size_t>(producer));
-        }
+      const auto need = [&](int32_t node) {
+        if (node != kNone && !emitted_[static_cast<size_t>(node)])
+          stack.push_back(static_cast<size_t>(node));
+      };
+      for (const size_t m : members) {
+        need(message_before_[m]);
+        for (const ValueId id : old_[m].inputs) need(producer_[static_cast<size_t>(id)]);
+      }
       if (stack.size() != before) continue;
       stack.pop_back();
       if (members.size() == 1)
@@ -178,6 +191,7 @@ class Merger {
   std::vector<Node> old_;
   std::vector<bool> emitted_;
   std::vector<int32_t> producer_;           // by value: node of old_
+  std::vector<int32_t> message_before_;     // by node: the send or recv before this one
   std::vector<std::optional<Key>> key_of_;  // by node
   std::map<Key, std::vector<size_t>> groups_;
 };
