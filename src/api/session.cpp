@@ -28,17 +28,17 @@ Session::State::State(std::shared_ptr<const Program> program_, int threads_)
       threads(threads_),
       rank(whole->plans.empty() ? 0 : whole->plans[0].rank),
       session(std::make_unique<runtime::Session>(part_of(whole, rank), threads)) {
-  const auto program = part_of(whole, rank);
-  const Function& run = program->graph.function("run");
+  const Program& program = session->program();
+  const Function& run = function();
   for (ValueId id : run.inputs) {
     const Value& value = run.value(id);
     input_names.push_back(value.name);
     input_types.push_back(value.type);
-    held.push_back(std::find(program->held.begin(), program->held.end(), value.name) !=
-                   program->held.end());
+    held.push_back(std::find(program.held.begin(), program.held.end(), value.name) !=
+                   program.held.end());
   }
   shapes.resize(input_names.size());
-  given.assign(program->plans.size(), std::vector<bool>(input_names.size()));
+  given.assign(program.plans.size(), std::vector<bool>(input_names.size()));
 }
 
 size_t Session::State::check_inputs(std::span<const Tensor> inputs) {

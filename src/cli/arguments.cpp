@@ -63,10 +63,10 @@ std::vector<std::string> Arguments::values(const std::string& name) const {
   return found == values_.end() ? std::vector<std::string>{} : found->second;
 }
 
-std::vector<std::string> Arguments::without(const std::string& name) const {
+std::vector<std::string> Arguments::without(std::initializer_list<std::string_view> names) const {
   std::vector<std::string> line;
   for (const auto& [option, values] : values_) {
-    if (option == name) continue;
+    if (std::find(names.begin(), names.end(), option) != names.end()) continue;
     if (values.empty()) line.push_back(option);
     for (const std::string& value : values) line.insert(line.end(), {option, value});
   }

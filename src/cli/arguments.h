@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <initializer_list>
 #include <map>
 #include <span>
 #include <stdexcept>
@@ -40,8 +41,8 @@ class Arguments {
   int number(const std::string& name, int otherwise, int least) const;
   /// A number of seconds, more than 0.
   double seconds(const std::string& name, double otherwise) const;
-  /// A line that gives the same without this option.
-  std::vector<std::string> without(const std::string& name) const;
+  /// A line that gives the same without these options.
+  std::vector<std::string> without(std::initializer_list<std::string_view> names) const;
   /// What is no option.
   const std::vector<std::string>& words() const { return words_; }
 

@@ -103,13 +103,7 @@ std::vector<std::string> with_judged_mesh(const Arguments& arguments) {
                      bytes_text(best.memory_bytes) + " of a rank (" +
                      (best.mesh.empty() ? "one rank" : best.mesh) + "); --memory-limit is " +
                      arguments.value("--memory-limit"));
-  std::vector<std::string> line = arguments.without("--parallel");
-  for (auto at = line.begin(); at != line.end(); ++at) {
-    if (*at == "--memory-limit") {
-      line.erase(at, at + 2);
-      break;
-    }
-  }
+  std::vector<std::string> line = arguments.without({"--parallel", "--memory-limit"});
   if (!best.mesh.empty()) line.insert(line.begin(), {"--mesh", best.mesh});
   if (best.mesh.find("cp=") != std::string::npos) line.insert(line.begin(), {"--cp", best.context});
   return line;

@@ -33,7 +33,7 @@ int run_processes(const Arguments& arguments, int count) {
   Placement placement;
   placement.ranks_per_host = count;
   std::vector<std::string> words = {"/proc/self/exe", "run"};
-  for (const std::string& word : arguments.without("-n")) words.push_back(word);
+  for (const std::string& word : arguments.without({"-n"})) words.push_back(word);
   GroupOptions options;
   options.title = "tutti run";
   options.show_all = false;

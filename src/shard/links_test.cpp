@@ -6,33 +6,14 @@
 #include <algorithm>
 #include <random>
 
+#include "shard/elements_for_tests.h"
+
 namespace tutti::shard {
 namespace {
 
 using Tables = std::vector<std::optional<Table>>;
 
 const Mesh kMesh = Mesh::parse("a=2,b=3");
-
-std::vector<int64_t> indices_of(const Ranges& ranges) {
-  std::vector<int64_t> list;
-  for (const Range& r : ranges.list())
-    for (int64_t i = r.begin; i < r.end; ++i) list.push_back(i);
-  return list;
-}
-
-// Row-major numbers of the elements that a rank holds, in the order in which it holds them.
-std::vector<int64_t> elements_of(const Dims& shape, const Tables& tables, int rank) {
-  std::vector<int64_t> list = {0};
-  for (int d = 0; d < shape.rank(); ++d) {
-    const auto& table = tables[static_cast<size_t>(d)];
-    const auto own = indices_of(table ? table->on(rank) : Ranges{{0, shape[d]}});
-    std::vector<int64_t> longer;
-    for (const int64_t before : list)
-      for (const int64_t i : own) longer.push_back(before * shape[d] + i);
-    list = std::move(longer);
-  }
-  return list;
-}
 
 void expect_same_elements(const Dims& from, const Tables& tables, const Dims& to,
                           const Tables& result) {

@@ -66,18 +66,6 @@ class Planner {
     return p;
   }
 
-  // Where a value whose partial sums have to be added goes: where it is desired, else everywhere.
-  Placement added_up(ValueId id) {
-    Placement p = value(id);
-    for (int d = 0; d < shape(id).rank(); ++d) {
-      const auto& wanted = desires_.at(id, d);
-      const bool over_these = wanted && (wanted->axes() & ~p.partial) == 0;
-      if (over_these && !p.dims[static_cast<size_t>(d)]) p.dims[static_cast<size_t>(d)] = wanted;
-    }
-    p.partial = 0;
-    return p;
-  }
-
   // A sum over ranks that all operands share, or that an operator passes on from one.
   AxisSet passed_partial(const Node& node, const Factors& f) {
     const AxisSet first = value(node.inputs[0]).partial;

@@ -5,6 +5,7 @@
 
 #include "ops/collectives.h"
 #include "ops/ops_for_tests.h"
+#include "shard/elements_for_tests.h"
 
 // Values on several ranks are resharded in one process, with collectives by plain loops.
 namespace tutti::shard {
@@ -178,27 +179,6 @@ class Ranks {
   int64_t moved_ = 0;
 };
 
-std::vector<int64_t> indices_of(const Ranges& ranges) {
-  std::vector<int64_t> list;
-  for (const Range& r : ranges.list())
-    for (int64_t i = r.begin; i < r.end; ++i) list.push_back(i);
-  return list;
-}
-
-// Row-major numbers of the elements that a rank holds, in order.
-std::vector<int64_t> elements_of(const Placement& p, const Dims& shape, int rank) {
-  std::vector<int64_t> list = {0};
-  for (int d = 0; d < shape.rank(); ++d) {
-    const auto& table = p.dims[static_cast<size_t>(d)];
-    const auto own = indices_of(table ? table->on(rank) : Ranges{{0, shape[d]}});
-    std::vector<int64_t> longer;
-    for (const int64_t before : list)
-      for (const int64_t i : own) longer.push_back(before * shape[d] + i);
-    list = std::move(longer);
-  }
-  return list;
-}
-
 // Element i of the value, and the addend of it that position p of `count` has.
 float truth(int64_t i) { return static_cast<float>(i % 1021 + 1); }
 float addend(int64_t i, int p, int count) {
@@ -235,7 +215,7 @@ Moved run(const Move& m) {
     const ValueId x = f.add_input("x", {DType::f32, to_shape(local)});
     results.push_back(Resharder(f, m.mesh, r).reshard(x, m.shape, m.from, m.to, "here"));
     Tensor& t = inputs.emplace_back(Tensor::zeros(DType::f32, local));
-    const auto own = elements_of(m.from, m.shape, r);
+    const auto own = elements_of(m.shape, m.from.dims, r);
     for (size_t i = 0; i < own.size(); ++i)
       t.as<float>()[i] =
           addend(own[i], m.mesh.position(r, m.from.partial), m.mesh.size(m.from.partial));
@@ -249,7 +229,7 @@ Moved run(const Move& m) {
 
 void expect_truth(const Move& m, const std::vector<Tensor>& results) {
   for (int r = 0; r < m.mesh.size(); ++r) {
-    const auto wanted = elements_of(m.to, m.shape, r);
+    const auto wanted = elements_of(m.shape, m.to.dims, r);
     ASSERT_EQ(results[static_cast<size_t>(r)].shape, local_shape(m.to, m.shape, r))
         << "rank " << r << " of " << text_of(m);
     for (size_t i = 0; i < wanted.size(); ++i) {
@@ -265,8 +245,8 @@ void expect_truth(const Move& m, const std::vector<Tensor>& results) {
 int64_t wanted_elements(const Move& m) {
   int64_t count = 0;
   for (int r = 0; r < m.mesh.size(); ++r) {
-    const auto own = elements_of(m.from, m.shape, r);
-    for (const int64_t i : elements_of(m.to, m.shape, r))
+    const auto own = elements_of(m.shape, m.from.dims, r);
+    for (const int64_t i : elements_of(m.shape, m.to.dims, r))
       count += std::find(own.begin(), own.end(), i) == own.end();
   }
   return count;

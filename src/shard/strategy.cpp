@@ -2,12 +2,10 @@
 #include "shard/strategy.h"
 
 #include <algorithm>
-#include <set>
 
 #include "ops/attention.h"
 #include "ops/concat.h"
 #include "ops/matmul.h"
-#include "ops/views.h"
 
 namespace tutti::shard {
 namespace {
