@@ -10,8 +10,8 @@
 #include "ops/elementwise.h"
 #include "ops/matmul.h"
 #include "ops/views.h"
+#include "shard/attention_local.h"
 #include "shard/reshard.h"
-#include "shard/ring.h"
 
 namespace tutti::shard {
 namespace {
@@ -92,7 +92,9 @@ class Localizer {
     if (late)
       out = {matmul_then_add(node, p, in)};
     else if (node.op.as<Attention>())
-      out = {attention(node, p, in)};
+      out = {localize_attention(local_, mesh_, rank_,
+                                {node, shape(node.inputs[0]), shape(node.inputs[1]), p, in,
+                                 f_.value(node.outputs[0]).name})};
     else if (node.op.as<Slice>())
       out = {slice(node, p, in[0])};
     else
@@ -124,56 +126,6 @@ class Localizer {
         resharder_.reshard(parts, shape(node.outputs[0]), product, p.out[0], node.scope);
     const ValueId addend = version(node.inputs[2], p.in[2], node.scope);
     return local_.add1(ElementwiseOp{Elementwise::add}, {sum, addend}, "", node.scope);
-  }
-
-  // Query heads of this rank may share its heads of keys unevenly: then keys are repeated.
-  ValueId attention(const Node& node, const NodePlacement& p, std::vector<ValueId> in) {
-    const int64_t n = shape(node.inputs[0])[1], m = shape(node.inputs[1])[1];
-    const Ranges own = held(p.in[0], 1, n, rank_), keys = held(p.in[1], 1, m, rank_);
-    Ranges each;
-    bool regular = keys.size() > 0 && own.size() % keys.size() == 0;
-    const int64_t local_group = regular ? own.size() / keys.size() : 1;
-    int64_t index = 0;
-    for (const Range& r : own.list()) {
-      for (int64_t h = r.begin; h < r.end; ++h, ++index) {
-        const int64_t group = n / m;
-        const int64_t key = h / group;
-        const int64_t position = keys.sure_positions_of({{key, key + 1}}).list()[0].begin;
-        regular = regular && position == index / local_group;
-        each.add({position, position + 1});
-      }
-    }
-    if (!regular && own.size() > 0)
-      for (size_t i = 1; i <= 2; ++i) in[i] = resharder_.take(in[i], 1, each, node.scope);
-    const Attention& op = *node.op.as<Attention>();
-    if (const auto& keys_held = p.in[1].dims[2]; keys_held && keys_held->axes() != 0)
-      return add_ring(local_, mesh_, rank_,
-                      {op, keys_held->axes(), *keys_held, p.in[0].dims[2], in[0], in[1], in[2],
-                       in.size() > 3 ? in[3] : kNone, node.scope});
-    if (op.causal && p.in[0].dims[2]) return causal_rows(node, p, in);
-    return local_.add1(node.op, in, f_.value(node.outputs[0]).name, node.scope);
-  }
-
-  // A range of queries attends to the keys up to it.
-  ValueId causal_rows(const Node& node, const NodePlacement& p, const std::vector<ValueId>& in) {
-    const Ranges rows = held(p.in[0], 2, shape(node.inputs[0])[2], rank_);
-    const Attention& whole = *node.op.as<Attention>();
-    std::vector<ValueId> parts;
-    int64_t start = 0;
-    for (const Range& r : rows.list()) {
-      const Range own{start, start + r.size()};
-      const Range keys{0, std::clamp<int64_t>(r.end + whole.offset, 0, shape(node.inputs[1])[2])};
-      std::vector<ValueId> part = {resharder_.take(in[0], 2, {own}, node.scope),
-                                   resharder_.take(in[1], 2, {keys}, node.scope),
-                                   resharder_.take(in[2], 2, {keys}, node.scope)};
-      if (in.size() > 3) part.push_back(resharder_.take_mask(in[3], {own}, {keys}, node.scope));
-      Attention op = whole;
-      op.offset += r.begin;
-      parts.push_back(local_.add1(op, part, "", node.scope));
-      start += r.size();
-    }
-    if (parts.empty()) return local_.add1(node.op, in, "", node.scope);
-    return parts.size() == 1 ? parts[0] : local_.add1(Concat{2}, parts, "", node.scope);
   }
 
   ValueId slice(const Node& node, const NodePlacement& p, ValueId x) {

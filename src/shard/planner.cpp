@@ -10,6 +10,7 @@
 #include "ops/matmul.h"
 #include "ops/reduce.h"
 #include "ops/views.h"
+#include "shard/attention_plan.h"
 #include "shard/links.h"
 #include "shard/reshard.h"
 
@@ -51,7 +52,11 @@ class Planner {
 
   NodePlacement place(size_t n) {
     const Node& node = f_.nodes[n];
-    if (node.op.as<Attention>()) return attention(node);
+    if (node.op.as<Attention>()) {
+      std::vector<Placement> in;
+      for (const ValueId id : node.inputs) in.push_back(value(id));
+      return place_attention(node, in, mesh_, desires_, context_);
+    }
     if (node.op.as<Reshape>()) return reshape(node);
     if (node.op.as<Slice>()) return slice(node);
     if (node.op.as<Concat>()) return concat(node);
@@ -269,123 +274,6 @@ class Planner {
     p.out = {common};
     p.out[0].partial = sums ? partial : 0;
     if (along != 0) p.out[0].dims[axis] = Table::joined(parts);
-    return p;
-  }
-
-  // What a group of ranks holds together, each rank all of it, member by member.
-  Table together(const Table& table, AxisSet axes, bool in_order) const {
-    std::vector<Ranges> by_rank;
-    for (int r = 0; r < mesh_.size(); ++r) {
-      Ranges all;
-      for (const int member : mesh_.group(r, axes)) all.add(table.on(member));
-      if (in_order) all = all.in_order_of({{0, table.extent()}});
-      by_rank.push_back(std::move(all));
-    }
-    return {table.extent(), table.axes() & ~axes, std::move(by_rank)};
-  }
-
-  // Nothing for a table that is the whole dimension, in order, on all ranks.
-  static std::optional<Table> unless_whole(const Table& table) {
-    for (int r = 0; r < table.ranks(); ++r)
-      if (!(table.on(r) == Ranges{{0, table.extent()}})) return table;
-    return std::nullopt;
-  }
-
-  AxisSet axes_with(Context context) const {
-    AxisSet axes = 0;
-    for (size_t a = 0; a < context_.size(); ++a)
-      if (context_[a] == context) axes |= AxisSet{1} << a;
-    return axes;
-  }
-
-  // Heads cut further among the ranks of `axes`, in units that share keys where there are enough.
-  Table cut_heads(const std::optional<Table>& heads, AxisSet axes, int64_t n, int64_t unit) const {
-    std::vector<Ranges> by_rank;
-    const AxisSet before = heads ? heads->axes() : 0;
-    for (int r = 0; r < mesh_.size(); ++r) {
-      const Ranges own = heads ? heads->on(r) : Ranges{{0, n}};
-      const int64_t held = own.size();
-      const int64_t each = held / unit >= mesh_.size(axes) ? unit : 1;
-      const Table blocks = Table::block(mesh_, axes, held, each);
-      Ranges part;
-      for (const Range& x : blocks.on(r).list()) {
-        int64_t position = 0;
-        for (const Range& y : own.list()) {
-          const Range cut{std::max(x.begin, position), std::min(x.end, position + y.size())};
-          part.add({y.begin + cut.begin - position, y.begin + cut.end - position});
-          position += y.size();
-        }
-      }
-      by_rank.push_back(std::move(part));
-    }
-    return {n, before | axes, std::move(by_rank)};
-  }
-
-  // The heads of keys that query heads read, each once.
-  std::optional<Table> shared_heads(const std::optional<Table>& heads, int64_t n, int64_t m) const {
-    if (!heads || n == m) return heads;
-    const int64_t group = n / m;
-    std::vector<Ranges> by_rank;
-    for (int r = 0; r < mesh_.size(); ++r) {
-      Ranges keys;
-      for (const Range& x : heads->on(r).list()) {
-        const int64_t end = keys.empty() ? 0 : keys.list().back().end;
-        keys.add({std::max(x.begin / group, end), (x.end + group - 1) / group});
-      }
-      by_rank.push_back(std::move(keys));
-    }
-    return Table(m, heads->axes(), std::move(by_rank));
-  }
-
-  NodePlacement attention(const Node& node) {
-    const Placement &q = value(node.inputs[0]), &k = value(node.inputs[1]);
-    const int64_t n = shape(node.inputs[0])[1], m = shape(node.inputs[1])[1];
-    const bool ordered = node.op.as<Attention>()->causal || node.inputs.size() > 3;
-    AxisSet taken = 0;
-    const auto unless_taken = [&](const std::optional<Table>& table) {
-      if (!table || (table->axes() & taken) != 0) return std::optional<Table>();
-      taken |= table->axes();
-      return table;
-    };
-    const auto s = unless_taken(q.dims[2] ? q.dims[2] : desires_.at(node.inputs[0], 2));
-    const auto& wanted_heads = desires_.at(node.inputs[0], 1);
-    const auto heads = unless_taken(wanted_heads ? wanted_heads : q.dims[1]);
-    const auto batch = unless_taken(q.dims[0]);
-    // Axes along which heads take the place of queries.
-    const AxisSet exchanged = s ? s->axes() & axes_with(Context::ulysses) : 0;
-    NodePlacement p;
-    Placement inside = Placement::whole(4);
-    inside.dims[0] = batch;
-    inside.dims[1] = exchanged != 0 ? std::optional(cut_heads(heads, exchanged, n, n / m)) : heads;
-    inside.dims[2] = s;
-    if (s && exchanged != 0) inside.dims[2] = unless_whole(together(*s, exchanged, ordered));
-    // Keys that are split along other axes are gathered.
-    Placement keys = Placement::whole(4);
-    keys.dims[0] = batch;
-    keys.dims[1] = shared_heads(inside.dims[1], n, m);
-    if (k.dims[2]) {
-      // Those of a ring stay where they are and travel, between ranks that have the same heads.
-      const AxisSet others = keys.split_axes();
-      const AxisSet gathered = k.dims[2]->axes() & (~axes_with(Context::ring) | others);
-      keys.dims[2] = unless_whole(together(*k.dims[2], gathered, ordered));
-    }
-    p.in = {inside, keys, keys};
-    if (node.inputs.size() > 3) {
-      const Dims& mask = shape(node.inputs[3]);
-      Placement placed = Placement::whole(mask.rank());
-      for (int i = 2; i <= mask.rank(); ++i)
-        if (mask[mask.rank() - i] != 1)
-          placed.dims[static_cast<size_t>(mask.rank() - i)] =
-              inside.dims[static_cast<size_t>(4 - i)];
-      p.in.push_back(placed);
-    }
-    p.out = {inside};
-    if (exchanged != 0) {
-      Placement outside = inside;
-      outside.dims[1] = heads;
-      outside.dims[2] = s;
-      p.settled = {outside};
-    }
     return p;
   }
 

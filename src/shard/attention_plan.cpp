@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shard/attention_plan.h"
+
+#include <algorithm>
+
+#include "ops/attention.h"
+
+namespace tutti::shard {
+namespace {
+
+class AttentionPlanner {
+ public:
+  AttentionPlanner(const Node& node, const Mesh& mesh, const Desires& desires,
+                   const std::vector<Context>& context)
+      : node_(node), mesh_(mesh), desires_(desires), context_(context) {}
+
+  NodePlacement place(const Placement& q, const Placement& k) const {
+    const int64_t n = shape(0)[1], m = shape(1)[1];
+    const bool ordered = node_.op.as<Attention>()->causal || node_.inputs.size() > 3;
+    AxisSet taken = 0;
+    const auto unless_taken = [&](const std::optional<Table>& table) {
+      if (!table || (table->axes() & taken) != 0) return std::optional<Table>();
+      taken |= table->axes();
+      return table;
+    };
+    const auto s = unless_taken(q.dims[2] ? q.dims[2] : desires_.at(node_.inputs[0], 2));
+    const auto& wanted_heads = desires_.at(node_.inputs[0], 1);
+    const auto heads = unless_taken(wanted_heads ? wanted_heads : q.dims[1]);
+    const auto batch = unless_taken(q.dims[0]);
+    // Axes along which heads take the place of queries.
+    const AxisSet exchanged = s ? s->axes() & axes_with(Context::ulysses) : 0;
+    Placement inside = Placement::whole(4);
+    inside.dims[0] = batch;
+    inside.dims[1] = exchanged != 0 ? std::optional(cut_heads(heads, exchanged, n, n / m)) : heads;
+    inside.dims[2] = s;
+    if (s && exchanged != 0) inside.dims[2] = unless_whole(together(*s, exchanged, ordered));
+    NodePlacement p;
+    const Placement keys = keys_for(inside, k, ordered);
+    p.in = {inside, keys, keys};
+    if (node_.inputs.size() > 3) p.in.push_back(mask_for(inside));
+    p.out = {inside};
+    if (exchanged != 0) {
+      Placement outside = inside;
+      outside.dims[1] = heads;
+      outside.dims[2] = s;
+      p.settled = {outside};
+    }
+    return p;
+  }
+
+ private:
+  const Dims& shape(size_t operand) const { return desires_.shape(node_.inputs[operand]); }
+
+  // Keys that are split along other axes than those of a ring are gathered.
+  Placement keys_for(const Placement& inside, const Placement& k, bool ordered) const {
+    Placement keys = Placement::whole(4);
+    keys.dims[0] = inside.dims[0];
+    keys.dims[1] = shared_heads(inside.dims[1], shape(0)[1], shape(1)[1]);
+    if (k.dims[2]) {
+      // Those of a ring stay where they are and travel, between ranks that have the same heads.
+      const AxisSet others = keys.split_axes();
+      const AxisSet gathered = k.dims[2]->axes() & (~axes_with(Context::ring) | others);
+      keys.dims[2] = unless_whole(together(*k.dims[2], gathered, ordered));
+    }
+    return keys;
+  }
+
+  Placement mask_for(const Placement& inside) const {
+    const Dims& mask = shape(3);
+    Placement placed = Placement::whole(mask.rank());
+    for (int i = 2; i <= mask.rank(); ++i)
+      if (mask[mask.rank() - i] != 1)
+        placed.dims[static_cast<size_t>(mask.rank() - i)] = inside.dims[static_cast<size_t>(4 - i)];
+    return placed;
+  }
+
+  // What a group of ranks holds together, each rank all of it, member by member.
+  Table together(const Table& table, AxisSet axes, bool in_order) const {
+    std::vector<Ranges> by_rank;
+    for (int r = 0; r < mesh_.size(); ++r) {
+      Ranges all;
+      for (const int member : mesh_.group(r, axes)) all.add(table.on(member));
+      if (in_order) all = all.in_order_of({{0, table.extent()}});
+      by_rank.push_back(std::move(all));
+    }
+    return {table.extent(), table.axes() & ~axes, std::move(by_rank)};
+  }
+
+  // Nothing for a table that is the whole dimension, in order, on all ranks.
+  static std::optional<Table> unless_whole(const Table& table) {
+    for (int r = 0; r < table.ranks(); ++r)
+      if (!(table.on(r) == Ranges{{0, table.extent()}})) return table;
+    return std::nullopt;
+  }
+
+  AxisSet axes_with(Context context) const {
+    AxisSet axes = 0;
+    for (size_t a = 0; a < context_.size(); ++a)
+      if (context_[a] == context) axes |= AxisSet{1} << a;
+    return axes;
+  }
+
+  // Heads cut further among the ranks of `axes`, in units that share keys where there are enough.
+  Table cut_heads(const std::optional<Table>& heads, AxisSet axes, int64_t n, int64_t unit) const {
+    std::vector<Ranges> by_rank;
+    const AxisSet before = heads ? heads->axes() : 0;
+    for (int r = 0; r < mesh_.size(); ++r) {
+      const Ranges own = heads ? heads->on(r) : Ranges{{0, n}};
+      const int64_t held = own.size();
+      const int64_t each = held / unit >= mesh_.size(axes) ? unit : 1;
+      const Table blocks = Table::block(mesh_, axes, held, each);
+      Ranges part;
+      for (const Range& x : blocks.on(r).list()) {
+        int64_t position = 0;
+        for (const Range& y : own.list()) {
+          const Range cut{std::max(x.begin, position), std::min(x.end, position + y.size())};
+          part.add({y.begin + cut.begin - position, y.begin + cut.end - position});
+          position += y.size();
+        }
+      }
+      by_rank.push_back(std::move(part));
+    }
+    return {n, before | axes, std::move(by_rank)};
+  }
+
+  // The heads of keys that query heads read, each once.
+  std::optional<Table> shared_heads(const std::optional<Table>& heads, int64_t n, int64_t m) const {
+    if (!heads || n == m) return heads;
+    const int64_t group = n / m;
+    std::vector<Ranges> by_rank;
+    for (int r = 0; r < mesh_.size(); ++r) {
+      Ranges keys;
+      for (const Range& x : heads->on(r).list()) {
+        const int64_t end = keys.empty() ? 0 : keys.list().back().end;
+        keys.add({std::max(x.begin / group, end), (x.end + group - 1) / group});
+      }
+      by_rank.push_back(std::move(keys));
+    }
+    return Table(m, heads->axes(), std::move(by_rank));
+  }
+
+  const Node& node_;
+  const Mesh& mesh_;
+  const Desires& desires_;
+  const std::vector<Context>& context_;
+};
+
+}  // namespace
+
+NodePlacement place_attention(const Node& node, const std::vector<Placement>& in, const Mesh& mesh,
+                              const Desires& desires, const std::vector<Context>& context) {
+  return AttentionPlanner(node, mesh, desires, context).place(in[0], in[1]);
+}
+
+}  // namespace tutti::shard

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "shard/planner.h"
+
+namespace tutti::shard {
+
+/// Where attention's operands have to be and where its result is, when they are at `in` and the
+/// axes of the mesh meet keys that other ranks hold in the way of `context`.
+NodePlacement place_attention(const Node& node, const std::vector<Placement>& in, const Mesh& mesh,
+                              const Desires& desires, const std::vector<Context>& context);
+
+}  // namespace tutti::shard
