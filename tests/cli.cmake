@@ -156,7 +156,7 @@ expect(2 "^tutti: mesh tp=2,cp=2 has 4 ranks; option -n is 3\n$" run ${mesh} -n 
 expect(2 "^tutti: mesh.tutti: option --mesh is for models" run ${mesh} --mesh tp=4)
 expect(2 "^tutti: mesh tp=2,cp=2 has 4 ranks; option -n is 2\n$" run ${flux} -n 2 --mesh tp=2,cp=2)
 expect(2 "mesh tp=3 has 3 ranks; the job has 2" launch -n 2 ${TUTTI} run ${flux} --mesh tp=3)
-expect(2 "^tutti: option --cp is ring, and mesh tp=2; an axis cp is wanted" run ${flux} --mesh tp=2
+expect(2 "^tutti: option --cp is ring, and the mesh is tp=2; an axis cp is wanted" run ${flux} --mesh tp=2
   --cp ring)
 expect(2 "^tutti: option --cp is ring, and there is no mesh" build ${MODELS}/flux.pt2 --cp ring)
 expect(2 "^tutti: context star: star; gather_kv, ulysses or ring is wanted\n$" run ${flux} --mesh cp=2
@@ -176,6 +176,40 @@ expect(2 "no plan for rank 4" inspect mesh.tutti --rank 4)
 expect(2 "rank 4 of mesh cp=4; -1 to 3 is wanted" inspect ${MODELS}/flux.pt2 --mesh cp=4 --rank 4)
 expect(2 "option --why wants a mesh" inspect ${MODELS}/flux.pt2 --why hidden_states)
 expect(2 "^tutti: mesh tp=x: tp=x; NAME=RANKS is wanted" run ${flux} --mesh tp=x)
+
+# A request of each rank along dp, beside one rank that runs one after the other.
+set(request ${MODELS}/flux.pt2 --random-inputs)
+expect(0 "out.0" run ${request} --output request.0.npz)
+expect(0 "out.0" run ${request} --input hidden_states=request.0.npz --output request.1.npz)
+expect(0 "out.0" run ${request} --input hidden_states=request.1.npz --output answer.1.npz)
+file(COPY_FILE ${WORK}/request.1.npz ${WORK}/answer.0.npz)
+set(requests "hidden_states=request.{dp}.npz" --expect "answer.{dp}.npz")
+set(own --mesh dp=2,tp=2 --per-rank-input)
+expect(0 "ok\nrank  bytes sent\n.*   3  +306176\n$" run ${request} -n 4 ${own} --input ${requests} --output
+  "found.{dp}.npz")
+foreach(dp 0 1)
+  expect(0 "ok" run ${request} --input hidden_states=request.${dp}.npz --expect found.${dp}.npz)
+endforeach()
+expect(1 "rank [23]:\n.*too far off" run ${request} ${own} --threads --input
+  "hidden_states=request.{dp}.npz" --expect answer.0.npz)
+expect(0 "^all [1-9][0-9]+ values agree on 4 ranks" run ${request} ${own} --threads --verify --input
+  "hidden_states=request.{dp}.npz")
+expect(0 "plan of" build ${MODELS}/flux.pt2 ${own} -o requests.tutti)
+expect(0 "ok\nrank  bytes sent" run requests.tutti --random-inputs --threads --input ${requests})
+expect(0 "mesh request=2,tp=2, ranks along request with inputs of their own, in each run" inspect
+  requests.tutti)
+expect(2 "^tutti: requests.tutti: option --per-rank-input is for models" run requests.tutti --per-rank-input)
+expect(2 "^tutti: option --per-rank-input is given, and the mesh is tp=2; an axis dp is wanted" run
+  ${request} --mesh tp=2 --per-rank-input)
+expect(2 "^tutti: option --per-rank-input is given, and there is no mesh" build ${MODELS}/flux.pt2
+  --per-rank-input)
+expect(2 "^tutti: option --output is out.npz, and requests have outputs of their own; {dp} in its name"
+  run ${request} ${own} --output out.npz)
+expect(2 "{dp} is no axis of the mesh; there are: {rank}, {tp}" run ${request} --mesh tp=2 --threads
+  --input ${requests})
+file(REMOVE ${WORK}/request.1.npz)
+expect(2 "tutti run: rank [0-3] failed first: exit code 2.*request.1.npz: there is no such file" run
+  ${request} ${own} --input ${requests})
 
 # Layer by layer beside one rank.
 expect(0 "^all [1-9][0-9]+ values agree on 2 ranks; largest error, relative: [0-9.e-]+, of" run ${flux}

@@ -149,6 +149,36 @@ TEST(ShardedEngine, TakesARequestOfEachRankAlongDp) {
   });
 }
 
+TEST(ShardedEngine, TakesRequestsOfDifferentShapes) {
+  const TensorMap stored = load_tensors(test_model("gpt2.lengths.inputs.safetensors"));
+  const TensorMap expected = load_tensors(test_model("gpt2.lengths.outputs.safetensors"));
+  run_ranks(4, [&](Communicator& ranks) {
+    const std::string length = ranks.rank() < 2 ? "len7." : "len31.";
+    const TensorMap inputs = {{"input_ids", contiguous(stored.at(length + "input_ids"))}};
+    BuildOptions options;
+    options.mesh = "dp=2,tp=2";
+    options.per_rank_inputs = true;
+    options.rank = ranks.rank();
+    options.shapes = {{{"input_ids", inputs.at("input_ids").shape}}};
+    const Engine engine = Engine::build(test_model("gpt2") + ".pt2", options);
+    Session session = engine.session(1);
+    session.bind(ranks);
+    EXPECT_LE(relative_error(session.run(inputs).at("out"), expected.at(length + "out")), 5e-5);
+  });
+}
+
+TEST(ShardedEngine, WantsAnAxisForRequestsOfRanks) {
+  BuildOptions options;
+  options.mesh = "tp=2";
+  options.per_rank_inputs = true;
+  try {
+    Engine::build(test_model("gpt2") + ".pt2", options);
+    ADD_FAILURE() << "built";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "per_rank_inputs with mesh tp=2; an axis dp is wanted");
+  }
+}
+
 TEST(ShardedEngine, BindsNamesToAxesOfItsMesh) {
   GraphBuilder graph;
   const Expression x = graph.input("x", DType::f32, {1});

@@ -44,7 +44,8 @@ struct BuildOptions {
   /// How attention meets keys of other ranks along cp: "ulysses", "gather_kv", "ring", or two with
   /// their sizes, "ulysses:2,ring:2".
   std::string context = "ulysses";
-  /// Ranks along dp have requests of their own, instead of parts of one batch.
+  /// Ranks along dp have requests of their own, instead of parts of one batch. Those that differ in
+  /// other axes only must be given the same: that is not checked.
   bool per_rank_inputs = false;
   /// The one rank that plans are made for; -1: all, so that one engine serves every rank.
   int rank = -1;

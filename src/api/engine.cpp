@@ -61,9 +61,12 @@ std::vector<int> set_mesh(Program& program, const BuildOptions& options) {
   const int size = mesh_size(options.mesh, options.context);
   require_argument(options.rank >= -1 && options.rank < size, "rank ", options.rank, " of mesh ",
                    options.mesh, "; -1 to ", size - 1, " is wanted");
+  require_argument(!options.per_rank_inputs || shard::Mesh::parse(options.mesh).has("dp"),
+                   "per_rank_inputs with mesh ", options.mesh.empty() ? "none" : options.mesh,
+                   "; an axis dp is wanted");
   if (size == 1) return {0};
-  // Axes that no strategy knows leave the network as it is.
   std::vector<shard::Mesh::Axis> axes = shard::Mesh::parse(options.mesh).axes();
+  // Axes that no strategy knows leave the network as it is.
   for (shard::Mesh::Axis& axis : axes)
     if (options.per_rank_inputs && axis.name == "dp") axis.name = "request";
   program.mesh = shard::Mesh(std::move(axes)).text();

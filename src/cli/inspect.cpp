@@ -81,11 +81,8 @@ Engine open(const Arguments& arguments, bool model) {
   build.shapes = parse_shapes(arguments.values("--shape"));
   build.held = arguments.values("--hold");
   build.progress = bar.callback();
-  if (read_mesh(arguments, build) != 0) {
-    if (!model)
-      throw UsageError(path + ": option --mesh is for models; an engine file has its own");
-    build.rank = arguments.number("--rank", -1, 0);
-  }
+  if (!model) refuse_mesh_options(arguments);
+  if (read_mesh(arguments, build) != 0) build.rank = arguments.number("--rank", -1, 0);
   LoadOptions load;
   load.weights = arguments.value("--weights");
   load.check = arguments.has("--check");
@@ -114,9 +111,11 @@ void print_plans(const Engine& engine, const Arguments& arguments) {
                        (engine.mesh().empty() ? "one rank" : engine.mesh()));
     print_plan(*shown, number, arguments.has("--steps"));
     if (ranks.size() > 1 || !engine.mesh().empty())
-      std::printf("\nmesh %s, in each run:\n%s\nrank %d:\n%s", engine.mesh().c_str(),
-                  ranks_table(ranks).c_str(), shown->rank,
-                  collectives_table(*shown, arguments.has("--collectives")).c_str());
+      std::printf(
+          "\nmesh %s%s, in each run:\n%s\nrank %d:\n%s", engine.mesh().c_str(),
+          has_requests(engine.mesh()) ? ", ranks along request with inputs of their own" : "",
+          ranks_table(ranks).c_str(), shown->rank,
+          collectives_table(*shown, arguments.has("--collectives")).c_str());
     if (arguments.has("--placements"))
       std::fputs(("\n" + placements_table(engine.placements(i))).c_str(), stdout);
   }

@@ -1,34 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/rank_arguments.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "cli/inputs.h"
-#include "cli/mesh_options.h"
 #include "cli/terminal.h"
 
 namespace tutti::cli {
 namespace {
 
-constexpr std::string_view kRank = "{rank}";
+bool has_name(const std::string& path, const std::string& name) {
+  return path.find("{" + name + "}") != std::string::npos;
+}
 
-std::string of_rank(std::string path, int rank) {
-  for (size_t at; (at = path.find(kRank)) != std::string::npos;)
-    path.replace(at, kRank.size(), std::to_string(rank));
-  return path;
+void replace_name(std::string& path, const std::string& name, int number) {
+  const std::string braced = "{" + name + "}";
+  for (size_t at; (at = path.find(braced)) != std::string::npos;)
+    path.replace(at, braced.size(), std::to_string(number));
 }
 
 }  // namespace
 
-std::string RankArguments::model() const { return of_rank(arguments_.words()[0], rank_); }
+std::string RankArguments::fill(const std::string& path) const {
+  std::string filled = path, known = "{rank}";
+  replace_name(filled, "rank", rank_);
+  for (const AxisPlace& p : places_) {
+    replace_name(filled, p.axis, p.place);
+    known += ", {" + p.axis + "}";
+  }
+  for (const char* axis : {"dp", "tp", "cp"})
+    if (has_name(filled, axis))
+      throw UsageError(path + ": {" + axis + "} is no axis of the mesh; there are: " + known);
+  return filled;
+}
+
+std::string RankArguments::model() const { return fill(arguments_.words()[0]); }
 
 std::string RankArguments::path(const std::string& option) const {
-  return of_rank(arguments_.value(option), rank_);
+  return fill(arguments_.value(option));
 }
 
 bool RankArguments::writes(const std::string& option) const {
-  const bool by_rank = arguments_.value(option).find(kRank) != std::string::npos;
-  return arguments_.has(option) && (rank_ == 0 || by_rank);
+  const std::string path = arguments_.value(option);
+  if (!arguments_.has(option) || has_name(path, "rank")) return arguments_.has(option);
+  if (places_.empty()) return rank_ == 0;
+  return std::all_of(places_.begin(), places_.end(), [&](const AxisPlace& p) {
+    return p.place == 0 || has_name(path, p.axis);
+  });
 }
 
 double RankArguments::tolerance(double otherwise) const {
@@ -58,7 +77,7 @@ TensorMap RankArguments::inputs(Engine& engine) const {
   const std::vector<InputShapes> shapes = parse_shapes(arguments_.values("--shape"));
   if (shapes.size() > 1) throw UsageError("option --shape gives an input two shapes");
   std::vector<std::string> files = arguments_.values("--input");
-  for (std::string& file : files) file = of_rank(file, rank_);
+  for (std::string& file : files) file = fill(file);
   TensorMap inputs = read_inputs(files, engine.inputs());
   require_known_inputs(engine, inputs);
   const bool random = arguments_.has("--random-inputs");

@@ -40,13 +40,13 @@ int run_processes(const Arguments& arguments, int count) {
   return run_process_group(rank_programs(placement, words, {}), options);
 }
 
-int run_threads(const Arguments& arguments, int count) {
+int run_threads(const Arguments& arguments, int count, const std::string& mesh) {
   std::mutex mutex;
   int code = 0;
   run_ranks(
       count,
       [&](Communicator& ranks) {
-        const int found = run_rank(arguments, ranks, threads_for(arguments, count));
+        const int found = run_rank(arguments, ranks, threads_for(arguments, count), mesh);
         const std::lock_guard lock(mutex);
         code = std::max(code, found);
       },
@@ -66,18 +66,30 @@ int ranks_on_cores(int size) {
 
 // Ranks that a mesh wants: that of --mesh, or that of an engine file; 0 without one.
 int ranks_of_mesh(const Arguments& arguments, std::string& mesh) {
-  BuildOptions options;
-  const int size = read_mesh(arguments, options);
-  mesh = options.mesh;
   const std::string& path = arguments.words()[0];
   // Files by rank have collectives of their own.
-  if (path.find("{rank}") != std::string::npos || is_model(path)) return size;
-  if (size != 0)
-    throw UsageError(path + ": option --mesh is for models; an engine file has its own");
+  if (path.find("{rank}") != std::string::npos || is_model(path)) {
+    BuildOptions options;
+    const int size = read_mesh(arguments, options);
+    mesh = options.mesh;
+    return size;
+  }
+  refuse_mesh_options(arguments);
   LoadOptions load;
   load.weights = arguments.value("--weights");
   mesh = Engine::load(path, load).mesh();
   return mesh.empty() ? 0 : mesh_size(mesh);
+}
+
+// Outputs of requests are not those of rank 0.
+void require_names_by_request(const Arguments& arguments, const std::string& mesh) {
+  const std::string path = arguments.value("--output");
+  const bool named =
+      path.find("{rank}") != std::string::npos || path.find("{dp}") != std::string::npos;
+  if (arguments.has("--output") && !named &&
+      (arguments.has("--per-rank-input") || has_requests(mesh)))
+    throw UsageError("option --output is " + path +
+                     ", and requests have outputs of their own; {dp} in its name is wanted");
 }
 
 // A rank of the job that started this process. Mostly that is of one rank, which starts those that
@@ -89,7 +101,7 @@ int run_as_rank(const Arguments& arguments, int wanted, const std::string& mesh)
       if (wanted != 0 && ranks.size() != wanted)
         throw UsageError("mesh " + mesh + " has " + std::to_string(wanted) +
                          " ranks; the job has " + std::to_string(ranks.size()));
-      return run_rank(arguments, ranks, threads_for(arguments, ranks_on_cores(ranks.size())));
+      return run_rank(arguments, ranks, threads_for(arguments, ranks_on_cores(ranks.size())), mesh);
     }
   }
   return run_processes(arguments, wanted);
@@ -103,6 +115,7 @@ int run(const Arguments& arguments) {
     throw UsageError("option --memory-limit is for --parallel auto");
   std::string mesh;
   const int wanted = ranks_of_mesh(arguments, mesh);
+  require_names_by_request(arguments, mesh);
   // Who wants numbers in a file runs many of these.
   if (arguments.has("--measure")) log_to_stderr(LogLevel::warning);
   if (arguments.has("--measure") && !arguments.has("--repeat"))
@@ -121,7 +134,7 @@ int run(const Arguments& arguments) {
   if (count > kMostRanks)
     throw UsageError("option -n is " + std::to_string(count) + "; at most " +
                      std::to_string(kMostRanks) + " ranks are possible");
-  if (threads) return run_threads(arguments, count);
+  if (threads) return run_threads(arguments, count, mesh);
   return count > 0 ? run_processes(arguments, count) : run_as_rank(arguments, wanted, mesh);
 }
 
@@ -136,7 +149,9 @@ Command run_command() {
       "With --mesh, or an engine built with one, ranks share the work and all give the outputs.\n"
       "With -n, or under a launcher, all ranks run it together: {rank} in the path of a model,\n"
       "input, output or other file stands for the number of each; what is not named by rank is\n"
-      "written by rank 0. See docs/launching.md.\n"
+      "written by rank 0. {dp}, {tp} and {cp} stand for the place of a rank along that axis: with\n"
+      "--mesh dp=2,tp=2 --per-rank-input --input 'request.{dp}.npz' two requests are computed at\n"
+      "once. See docs/launching.md.\n"
       "Exit code: 0, or 1 when --expect finds a difference, or 2 for an error.",
       with_parallel_options(with_mesh_options(
           {{"--input", "FILE", "inputs by the names in FILE; NAME=FILE for a file of one tensor",

@@ -184,8 +184,9 @@ class RankRun {
 
 }  // namespace
 
-int run_rank(const Arguments& arguments, Communicator& ranks, int threads) {
-  const RankArguments own(arguments, ranks.rank(), threads);
+int run_rank(const Arguments& arguments, Communicator& ranks, int threads,
+             const std::string& mesh) {
+  const RankArguments own(arguments, ranks.rank(), threads, mesh);
   RankRun run(own, ranks);
   try {
     return arguments.has("--verify") ? verify_rank(own, ranks) : run.run();

@@ -67,6 +67,7 @@ class Verifier {
     BuildOptions options = arguments_.build_options();
     if (ranks > 1) return options;
     options.mesh.clear();
+    options.per_rank_inputs = false;
     options.rank = -1;
     return options;
   }
