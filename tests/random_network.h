@@ -332,12 +332,20 @@ class RandomNetwork {
             heads(times_weight(context, m * d, false), m)};
     }
     const int64_t s = shape(x)[1], t = shape(context)[1];
-    const bool causal = pick(0, 2) == 0;
-    const int64_t offset = causal && pick(0, 3) == 0 ? pick(-2, 4) : 0;
+    Attention op{1 / std::sqrt(static_cast<double>(d))};
+    if (pick(0, 1)) op.set_band(band(t));
     if (pick(0, 3) == 0) in.push_back(mask(shape(x)[0], n, s, t));
-    const ValueId y = add(Attention{1 / std::sqrt(static_cast<double>(d)), causal, offset}, in);
+    const ValueId y = add(op, in);
     const ValueId joined = add(Reshape{{shape(x)[0], s, n * d}}, {add(Permute{{0, 2, 1, 3}}, {y})});
     know(pick(0, 1) ? times_weight(joined, shape(x)[2], pick(0, 1) == 0) : joined);
+  }
+
+  // Causal, a window before each query, or one of both sides; from an offset now and then.
+  Band band(int64_t t) {
+    const int64_t kind = pick(0, 2);
+    Band band{kind == 0 ? -1 : pick(0, t), kind == 2 ? pick(0, t / 2) : 0};
+    if (pick(0, 3) == 0) band.offset = pick(-2, 4);
+    return band;
   }
 
   ValueId mask(int64_t b, int64_t n, int64_t s, int64_t t) {

@@ -196,12 +196,21 @@ Expression layer_norm(const Expression& x, const Expression& weight = {},
                       const Expression& bias = {}, double eps = 1e-5);
 Expression rms_norm(const Expression& x, const Expression& weight = {}, double eps = 1e-6);
 
-/// softmax(scale * q k^T + mask) v for each head.
+/// Keys that a query of attention sees: so many before its own position and behind it, -1 for all.
+struct Window {
+  int64_t left = -1;
+  int64_t right = -1;
+  int64_t offset = 0;  ///< position of the first query among the keys
+};
+inline constexpr Window kCausal{-1, 0};
+
+/// softmax(scale * q k^T + mask) v for each head, over the keys of a window: {} for all, kCausal,
+/// {255, 0} for the last 256.
 ///
 /// q [b, n, s, d], k [b, m, t, d], v [b, m, t, e] with m dividing n; scale 0 stands for 1/sqrt(d).
 /// mask, where there is one: boolean (true attends) or added, broadcast to [b, n, s, t].
 Expression attention(const Expression& q, const Expression& k, const Expression& v,
-                     const Expression& mask = {}, bool causal = false, double scale = 0);
+                     const Expression& mask = {}, const Window& window = {}, double scale = 0);
 
 /// Rows of table [n, ...] at the given indices, i64 or i32 of any shape.
 Expression embedding(const Expression& table, const Expression& indices);

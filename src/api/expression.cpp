@@ -84,14 +84,18 @@ Expression rms_norm(const Expression& x, const Expression& weight, double eps) {
 }
 
 Expression attention(const Expression& q, const Expression& k, const Expression& v,
-                     const Expression& mask, bool causal, double scale) {
+                     const Expression& mask, const Window& window, double scale) {
   if (scale == 0) {
     const Dim width = q.rank() == 4 ? to_shape(q.shape())[3] : Dim(0);
     require_argument(width.is_constant() && width.value() > 0, "attention: q is ", q.describe(),
                      "; [b, n, s, d] with a fixed d is wanted");
     scale = 1 / std::sqrt(static_cast<double>(width.value()));
   }
-  return operation("attention", present(q, {k, v, mask}), {{"scale", scale}, {"causal", causal}});
+  return operation("attention", present(q, {k, v, mask}),
+                   {{"scale", scale},
+                    {"left", window.left},
+                    {"right", window.right},
+                    {"offset", window.offset}});
 }
 
 Expression embedding(const Expression& table, const Expression& indices) {

@@ -104,6 +104,8 @@ TEST(Expression, AttentionScalesByTheHeadWidth) {
   const Expression k = graph.input("k", DType::f32, {1, 2, "t", 16});
   EXPECT_EQ(attention(q, k, k).describe(), "f32[1, 4, s, 16]");
   EXPECT_NE(graph.text().find("attention(%q, %k, %k, scale=0.25"), std::string::npos);
+  attention(q, k, k, {}, {7, 0, 3});
+  EXPECT_NE(graph.text().find("left=7, right=0, offset=3"), std::string::npos);
 }
 
 TEST(GraphBuilder, RefusesWhatDoesNotFitByName) {

@@ -89,7 +89,7 @@ TEST(ShareHeads, ReadsRepeatedHeadsWhereTheyAre) {
   EXPECT_EQ(after(share_heads, R"(%k1 : f32[2, 3, 1, 7, 4] = reshape(%k, shape=[2, 3, 1, 7, 4])
     %k2 : f32[2, 3, 2, 7, 4] = expand(%k1, shape=[2, 3, 2, 7, 4])
     %k3 : f32[2, 6, 7, 4] = reshape(%k2, shape=[2, 6, 7, 4])
-    %y : f32[2, 6, 5, 4] = attention(%q, %k3, %k3, scale=1, causal=false))",
+    %y : f32[2, 6, 5, 4] = attention(%q, %k3, %k3, scale=1))",
                   "%q : f32[2, 6, 5, 4], %k : f32[2, 3, 7, 4]"),
             Names{"attention"});
 }
@@ -99,7 +99,7 @@ TEST(ShareHeads, LeavesRepeatedGroupsAsTheyAre) {
   EXPECT_EQ(after(share_heads, R"(%k1 : f32[2, 1, 3, 7, 4] = reshape(%k, shape=[2, 1, 3, 7, 4])
     %k2 : f32[2, 2, 3, 7, 4] = expand(%k1, shape=[2, 2, 3, 7, 4])
     %k3 : f32[2, 6, 7, 4] = reshape(%k2, shape=[2, 6, 7, 4])
-    %y : f32[2, 6, 5, 4] = attention(%q, %k3, %k3, scale=1, causal=false))",
+    %y : f32[2, 6, 5, 4] = attention(%q, %k3, %k3, scale=1))",
                   "%q : f32[2, 6, 5, 4], %k : f32[2, 3, 7, 4]"),
             (Names{"reshape", "expand", "reshape", "attention"}));
 }

@@ -52,7 +52,7 @@ ValueId attend(Lowering& l, const Args& a, const AttentionArgs& extra) {
   const ValueId query = a.value("query");
   const int rank = l.e.rank(query);
   Attention attention;
-  attention.causal = extra.causal;
+  if (extra.causal) attention.right = 0;
   const Dim width = l.e.shape(query).back();
   attention.scale =
       a.has("scale") ? a.real("scale") : 1 / std::sqrt(static_cast<double>(width.value()));

@@ -79,6 +79,7 @@ void attention(const Attention& op, const KernelArgs& args) {
   const int64_t shared = heads / std::max<int64_t>(k.shape[1], 1);
   const Dims mask_strides =
       mask ? broadcast_strides(*mask, {q.shape[0], heads, queries, keys}) : Dims{0, 0, 0, 0};
+  const Band band = op.band();
   const int64_t rows = q.shape[0] * heads * queries;
   const int64_t size = (rows + kTasks - 1) / kTasks;
   args.pool.parallel(rows == 0 ? 0 : (rows + size - 1) / size, [&](int64_t task, int) {
@@ -88,17 +89,19 @@ void attention(const Attention& op, const KernelArgs& args) {
       const auto at = [&](const Tensor& x, int64_t head, int64_t i) {
         return b * x.strides[0] + head * x.strides[1] + i * x.strides[2];
       };
+      const auto [first, end] = band.keys(s, 1, keys);
       const void* row_mask = nullptr;
       if (mask) {
-        const int64_t offset = b * mask_strides[0] + n * mask_strides[1] + s * mask_strides[2];
+        const int64_t offset = b * mask_strides[0] + n * mask_strides[1] + s * mask_strides[2] +
+                               first * mask_strides[3];
         row_mask = mask->as<const char>() + offset * static_cast<int64_t>(size_of(mask->dtype));
       }
       const Query<T, Real> query{q.as<const T>() + at(q, n, s),
-                                 k.as<const T>() + at(k, n / shared, 0),
-                                 v.as<const T>() + at(v, n / shared, 0),
+                                 k.as<const T>() + at(k, n / shared, first),
+                                 v.as<const T>() + at(v, n / shared, first),
                                  row_mask,
                                  mask && mask->dtype == DType::boolean,
-                                 op.causal ? std::clamp<int64_t>(s + 1 + op.offset, 0, keys) : keys,
+                                 end - first,
                                  q.shape[3],
                                  v.shape[3],
                                  q.strides[3],
@@ -111,8 +114,7 @@ void attention(const Attention& op, const KernelArgs& args) {
       const Real lse = attend(query, scores, y.as<T>() + at(y, n, s), y.strides[3]);
       if (op.lse) {
         const Dims& strides = args.out[1].strides;
-        args.out[1].as<float>()[b * strides[0] + n * strides[1] + s * strides[2]] =
-            static_cast<float>(lse);
+        args.out[1].as<Real>()[b * strides[0] + n * strides[1] + s * strides[2]] = lse;
       }
     }
   });
@@ -144,7 +146,8 @@ std::vector<TensorType> Attention::infer(Types in) const {
     scores = broadcast_to(scores, "mask", in[3]);
   }
   std::vector<TensorType> result = {{q.dtype, {scores[0], scores[1], scores[2], v.shape[3]}}};
-  if (lse) result.push_back({DType::f32, {scores[0], scores[1], scores[2]}});
+  const DType real = q.dtype == DType::f64 ? DType::f64 : DType::f32;
+  if (lse) result.push_back({real, {scores[0], scores[1], scores[2]}});
   return result;
 }
 

@@ -21,7 +21,7 @@ class AttentionKernel final : public Kernel {
   void run(const KernelArgs& args) override {
     const void* mask = args.in.size() > 3 ? args.in[3].data : nullptr;
     attention_.execute({args.in[0].data, args.in[1].data, args.in[2].data, mask, args.out[0].data,
-                        args.out.size() > 1 ? args.out[1].as<float>() : nullptr},
+                        args.out.size() > 1 ? args.out[1].data : nullptr},
                        args.workspace, args.pool);
   }
 
@@ -48,8 +48,7 @@ std::unique_ptr<Kernel> prepare_attention(const KernelSpec& spec) {
   if (k.shape[0] == 1) wanted.k.b = 0;
   if (v.shape[0] == 1) wanted.v.b = 0;
   wanted.scale = op.scale;
-  wanted.causal = op.causal;
-  wanted.causal_offset = op.offset;
+  wanted.band = op.band();
   if (spec.in.size() > 3) {
     const Tensor& mask = spec.in[3];
     int64_t strides[4] = {0, 0, 0, 0};

@@ -68,7 +68,7 @@ TEST(Attention, GivesTheLogarithmOfTheSumOfExponentials) {
     }
     wanted.push_back(std::log(total));
   }
-  const Attention op{.scale = 0.5, .causal = true, .offset = -2, .lse = true};
+  const Attention op{.scale = 0.5, .right = 0, .offset = -2, .lse = true};
   for (const auto& results : {run_op(op, {q, k, k}), run_op(op, {q, k, k}, 1)})
     expect_values(results[1], wanted, 1e-5);
 }
@@ -87,9 +87,32 @@ TEST(Attention, IsCausalFromTheTopLeft) {
     const Tensor q = random_tensor(DType::f32, {1, 2, s, 4}, 7);
     const Tensor k = random_tensor(DType::f32, {1, 2, t, 4}, 8);
     const Tensor v = random_tensor(DType::f32, {1, 2, t, 4}, 9);
-    expect_in_all_layouts(Attention{.scale = 0.5, .causal = true}, {q, k, v},
+    expect_in_all_layouts(Attention{.scale = 0.5, .right = 0}, {q, k, v},
                           attention(q, k, v, 0.5, earlier, kZero), 1e-5);
   }
+}
+
+TEST(Attention, SeesTheKeysOfABandOnly) {
+  for (const Band& band :
+       {Band{0, 0}, Band{2, 0}, Band{1, 2}, Band{9, 0}, Band{2, -1, 1}, Band{1, 1, -2}})
+    for (const auto& [s, t] : {std::pair<int64_t, int64_t>{6, 6}, {3, 7}, {7, 3}, {1, 5}}) {
+      const auto seen = [&](int64_t, int64_t, int64_t i, int64_t j) {
+        const int64_t p = i + band.offset;
+        return (band.left < 0 || j >= p - band.left) && (band.right < 0 || j <= p + band.right);
+      };
+      const Tensor q = random_tensor(DType::f32, {1, 4, s, 4}, 7);
+      const Tensor k = random_tensor(DType::f32, {1, 2, t, 4}, 8);
+      const Tensor v = random_tensor(DType::f32, {1, 2, t, 4}, 9);
+      Attention op{.scale = 0.5};
+      op.set_band(band);
+      expect_in_all_layouts(op, {q, k, v}, attention(q, k, v, 0.5, seen, kZero), 1e-5);
+      const Tensor mask = random_tensor(DType::boolean, {s, t}, 13);
+      const Values bits = values_of(mask);
+      const auto both = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
+        return seen(b, h, i, j) && bits[static_cast<size_t>(i * t + j)] != 0;
+      };
+      expect_in_all_layouts(op, {q, k, v, mask}, attention(q, k, v, 0.5, both, kZero), 1e-5);
+    }
 }
 
 TEST(Attention, BroadcastsItsMasks) {
@@ -126,7 +149,7 @@ TEST(Attention, GivesZeroWhereAQueryMayAttendToNothing) {
   const Tensor floats = tensor_of(DType::f32, {2, 2}, {-kInf, -kInf, -kInf, 0});
   expect_values(run_op(Attention{}, {q, k, v, floats})[0], {0, 7});
   const Tensor first = tensor_of(DType::boolean, {2, 2}, {0, 1, 1, 1});
-  expect_values(run_op(Attention{.causal = true}, {q, k, v, first})[0],
+  expect_values(run_op(Attention{.right = 0}, {q, k, v, first})[0],
                 {0, (5 + 7 * std::exp(1.0)) / (1 + std::exp(1.0))}, 1e-6);
   EXPECT_EQ(values_of(run_op(Attention{}, {q, Tensor::zeros(DType::f32, {1, 1, 0, 1}),
                                            Tensor::zeros(DType::f32, {1, 1, 0, 1})})[0]),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/flops.h"
 
-#include <algorithm>
 #include <numeric>
 
 #include "ops/attention.h"
@@ -24,10 +23,11 @@ double of_matmul(const Dims& a, const Dims& y, int64_t columns) {
 
 double of_attention(const Attention& op, std::span<const Dims> in, const Dims& y) {
   const int64_t s = y[2], t = in[1][2];
-  int64_t pairs = s * t;
-  if (op.causal) {
-    pairs = 0;
-    for (int64_t i = 0; i < s; ++i) pairs += std::clamp<int64_t>(i + op.offset + 1, 0, t);
+  const Band band = op.band();
+  int64_t pairs = band.is_all() ? s * t : 0;
+  for (int64_t i = 0; !band.is_all() && i < s; ++i) {
+    const Band::Keys keys = band.keys(i, 1, t);
+    pairs += keys.end - keys.begin;
   }
   return 2 * static_cast<double>(y[0] * y[1] * pairs) * static_cast<double>(in[0][3] + y[3]);
 }

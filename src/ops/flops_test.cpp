@@ -32,11 +32,16 @@ TEST(Flops, CountsKeysThatQueriesAttendTo) {
   const std::vector<Dims> in = {{2, 4, 5, 8}, {2, 2, 7, 8}, {2, 2, 7, 6}};
   const std::vector<Dims> out = {{2, 4, 5, 6}};
   EXPECT_EQ(of(op, in, out), 2. * 2 * 4 * 5 * 7 * (8 + 6));
-  op.causal = true;
+  op.right = 0;
   op.offset = 3;
   double pairs = 0;
   for (int i = 0; i < 5; ++i)
     for (int j = 0; j < 7; ++j) pairs += j <= i + 3;
+  EXPECT_EQ(of(op, in, out), 2. * 2 * 4 * pairs * (8 + 6));
+  op.left = 2;
+  pairs = 0;
+  for (int i = 0; i < 5; ++i)
+    for (int j = 0; j < 7; ++j) pairs += j <= i + 3 && j >= i + 3 - 2;
   EXPECT_EQ(of(op, in, out), 2. * 2 * 4 * pairs * (8 + 6));
 }
 

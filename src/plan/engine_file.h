@@ -11,7 +11,7 @@
 namespace tutti {
 
 /// Newest version of the format, and the only one there is; docs/engine_file.md describes it.
-inline constexpr uint32_t kEngineVersion = 2;
+inline constexpr uint32_t kEngineVersion = 3;
 
 /// How an engine is written.
 struct WriteOptions {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shard/attention_local.h"
 
-#include <algorithm>
-
 #include "ops/attention.h"
 #include "ops/concat.h"
 #include "shard/reshard.h"
@@ -29,7 +27,7 @@ class AttentionLocalizer {
       return add_ring(local_, mesh_, rank_,
                       {op_, keys->axes(), *keys, placed[0].dims[2], in[0], in[1], in[2],
                        in.size() > 3 ? in[3] : kNone, scope()});
-    if (op_.causal && placed[0].dims[2]) return causal_rows();
+    if (!op_.band().is_all() && placed[0].dims[2]) return banded_rows();
     return local_.add1(op_, in, part_.name, scope());
   }
 
@@ -57,21 +55,22 @@ class AttentionLocalizer {
     for (size_t i = 1; i <= 2; ++i) part_.in[i] = resharder_.take(part_.in[i], 1, each, scope());
   }
 
-  // A range of queries attends to the keys up to it.
-  ValueId causal_rows() {
+  // A range of queries attends to the keys that it sees.
+  ValueId banded_rows() {
     const std::vector<ValueId>& in = part_.in;
     const Ranges rows = held(part_.placement.in[0], 2, part_.q[2], rank_);
     std::vector<ValueId> parts;
     int64_t start = 0;
     for (const Range& r : rows.list()) {
       const Range own{start, start + r.size()};
-      const Range keys{0, std::clamp<int64_t>(r.end + op_.offset, 0, part_.k[2])};
+      const auto [begin, end] = op_.band().keys(r.begin, r.size(), part_.k[2]);
+      const Range keys{begin, end};
       std::vector<ValueId> operands = {resharder_.take(in[0], 2, {own}, scope()),
                                        resharder_.take(in[1], 2, {keys}, scope()),
                                        resharder_.take(in[2], 2, {keys}, scope())};
       if (in.size() > 3) operands.push_back(resharder_.take_mask(in[3], {own}, {keys}, scope()));
       Attention op = op_;
-      op.offset += r.begin;
+      op.set_band(op_.band().from(r.begin, begin).simplest(r.size(), end - begin));
       parts.push_back(local_.add1(op, operands, "", scope()));
       start += r.size();
     }

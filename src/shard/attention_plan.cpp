@@ -16,7 +16,7 @@ class AttentionPlanner {
 
   NodePlacement place(const Placement& q, const Placement& k) const {
     const int64_t n = shape(0)[1], m = shape(1)[1];
-    const bool ordered = node_.op.as<Attention>()->causal || node_.inputs.size() > 3;
+    const bool ordered = !node_.op.as<Attention>()->band().is_all() || node_.inputs.size() > 3;
     AxisSet taken = 0;
     const auto unless_taken = [&](const std::optional<Table>& table) {
       if (!table || (table->axes() & taken) != 0) return std::optional<Table>();

@@ -361,7 +361,7 @@ class Checker {
     same(v.dims[0], q.dims[0], in[2], 0);
     for (const size_t d : {1, 2}) same(v.dims[d], k.dims[d], in[2], d);
     once(k.dims[2], in[1], 2);
-    const bool order = node_->op.as<Attention>()->causal || in.size() > 3;
+    const bool order = !node_->op.as<Attention>()->band().is_all() || in.size() > 3;
     if (order && k.dims[2] && k.dims[2]->axes() == 0) whole(k.dims[2], in[1], 2);
     shared_heads();
     if (in.size() > 3) mask();

@@ -232,10 +232,12 @@ TEST(Check, RefusesWrongPartsOfSlicesAndConcatenations) {
 
 class CheckAttention : public testing::Test {
  protected:
-  void build(Context context, bool causal = false) {
+  void build(Context context, Band band = {}) {
     q_ = n_.input({1, 4, 8, 2});
     const ValueId k = n_.input({1, 2, 8, 2}), v = n_.input({1, 2, 8, 2});
-    n_.add(Attention{1, causal}, {q_, k, v});
+    Attention op;
+    op.set_band(band);
+    n_.add(op, {q_, k, v});
     n_.place(q_, 2, blocks(8), context);
   }
   void set_keys(const Table& table) { n_.node().in[1].dims[2] = n_.node().in[2].dims[2] = table; }
@@ -253,7 +255,7 @@ TEST_F(CheckAttention, RefusesAKeyThatIsCountedTwice) {
 }
 
 TEST_F(CheckAttention, RefusesKeysInAnotherOrderWhereOrderMatters) {
-  build(Context::gather_kv, true);
+  build(Context::gather_kv, {-1, 0});
   set_keys(Table(8, 0, {{{4, 8}, {0, 4}}, {{4, 8}, {0, 4}}}));
   n_.expect_refused({"value x1, dimension 2", "in order"});
 }

@@ -32,7 +32,7 @@ std::vector<std::string> told(const std::string& mesh, const std::string& contex
 using Lines = std::vector<std::string>;
 
 const std::string kAttention = R"(%q : f32[1, 2, 8, 4] = relu(%x)
-  %a : f32[1, 2, 8, 4] = attention(%q, %k, %k, scale=1, causal=false, offset=0, lse=false)
+  %a : f32[1, 2, 8, 4] = attention(%q, %k, %k, scale=1, left=-1, right=-1, offset=0, lse=false)
   %y : f32[1, 2, 8, 4] = exp(%a)
 )";
 
@@ -76,7 +76,7 @@ TEST(Explain, SaysSoWhereNothingAskedForAPart) {
 
 TEST(Explain, FollowsNoTableThroughADimensionThatStaysWhole) {
   const std::string body = R"(%q : f32[1, 2, 8, 4] = relu(%x)
-  %a : f32[1, 2, 8, 4] = attention(%q, %k, %k, scale=1, causal=false, offset=0, lse=false)
+  %a : f32[1, 2, 8, 4] = attention(%q, %k, %k, scale=1, left=-1, right=-1, offset=0, lse=false)
   %r : f32[1, 2, 4, 8] = permute(%a, axes=[0, 1, 3, 2])
   %y : f32[1, 2, 4, 8] = softmax(%r, axis=3, log=false)
 )";

@@ -100,32 +100,29 @@ class Ring {
     int64_t row = 0;
     for (size_t i = 0; i < rows_.list().size(); ++i) {
       const Range& rows = rows_.list()[i];
+      const Range own{row, row + rows.size()};
+      const Band band = r_.op.band();
+      if (band.is_all()) attend_range(i, own, k, v, keys_of(owner), band);
       int64_t key = 0;
-      if (!r_.op.causal) {
-        attend_range(i, {row, row + rows.size()}, k, v, keys_of(owner), std::nullopt);
-      } else {
-        for (const Range& keys : keys_of(owner).list()) {
-          const Ranges here = {{key, key + keys.size()}};
-          key += keys.size();
-          // Keys up to that of the first query are seen by all of them.
-          const int64_t offset = r_.op.offset + rows.begin - keys.begin;
-          if (offset + rows.size() <= 0) continue;
-          const bool all = keys.size() - 1 <= offset;
-          attend_range(i, {row, row + rows.size()}, resharder_.take(k, 2, here, r_.scope),
-                       resharder_.take(v, 2, here, r_.scope), {keys},
-                       all ? std::nullopt : std::optional(offset));
-        }
+      for (const Range& keys : band.is_all() ? std::vector<Range>{} : keys_of(owner).list()) {
+        const Band here = band.from(rows.begin, keys.begin);
+        const auto [begin, end] = here.keys(0, rows.size(), keys.size());
+        const Ranges seen = {{key + begin, key + end}};
+        attend_range(i, own, resharder_.take(k, 2, seen, r_.scope),
+                     resharder_.take(v, 2, seen, r_.scope),
+                     {{keys.begin + begin, keys.begin + end}},
+                     here.from(0, begin).simplest(rows.size(), end - begin));
+        key += keys.size();
       }
       row += rows.size();
     }
   }
 
   void attend_range(size_t i, Range rows, ValueId k, ValueId v, const Ranges& keys,
-                    std::optional<int64_t> causal_offset) {
+                    const Band& band) {
     if (keys.empty()) return;
     Attention op = r_.op;
-    op.causal = causal_offset.has_value();
-    op.offset = causal_offset.value_or(0);
+    op.set_band(band);
     op.lse = true;
     std::vector<ValueId> in = {resharder_.take(r_.q, 2, {rows}, r_.scope), k, v};
     if (r_.mask != kNone) in.push_back(resharder_.take_mask(r_.mask, {rows}, keys, r_.scope));

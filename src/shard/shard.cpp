@@ -52,10 +52,11 @@ AxisSet axes_named(const Mesh& mesh, std::string_view name) {
   return axes;
 }
 
+// Attention whose last queries see more keys than the first, or the other way around.
 bool has_causal(const Function& f) {
   return std::any_of(f.nodes.begin(), f.nodes.end(), [](const Node& node) {
     const auto* op = node.op.as<Attention>();
-    return op != nullptr && op->causal;
+    return op != nullptr && (op->left < 0) != (op->right < 0);
   });
 }
 

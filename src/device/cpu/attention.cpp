@@ -91,9 +91,11 @@ void cut_keys(AttentionPlan& plan) {
   const int64_t least =
       std::max<int64_t>(4 * kAttentionKeys, static_cast<int64_t>(std::ceil(kSplitWork / key_work)));
   const int64_t wanted = plan.blocks() == 0 ? 1 : divide_up(kEnoughTasks, plan.blocks());
-  const int64_t splits = std::clamp<int64_t>(spec.t / least, 1, wanted);
-  plan.split_keys = std::max(round_up(divide_up(spec.t, splits), kAttentionKeys), kAttentionKeys);
-  plan.splits = std::max<int64_t>(divide_up(spec.t, plan.split_keys), 1);
+  const int64_t keys =
+      std::clamp<int64_t>(plan.end - plan.first + (plan.block_rows - 1) / plan.group, 0, spec.t);
+  const int64_t splits = std::clamp<int64_t>(keys / least, 1, wanted);
+  plan.split_keys = std::max(round_up(divide_up(keys, splits), kAttentionKeys), kAttentionKeys);
+  plan.splits = std::max<int64_t>(divide_up(keys, plan.split_keys), 1);
 }
 
 void lay_out(AttentionPlan& plan) {
@@ -109,7 +111,8 @@ void lay_out(AttentionPlan& plan) {
   space.o = take(plan.padded_rows * plan.dv_padded);
   space.max = take(plan.padded_rows);
   space.sum = take(plan.padded_rows);
-  space.position = take(plan.padded_rows);
+  space.begin = take(plan.padded_rows);
+  space.end = take(plan.padded_rows);
   space.scores = take(kAttentionKeys * panel);
   space.mask = take(kAttentionKeys * panel);
   space.lines = take(lanes * std::max({plan.d_padded, plan.dv_padded, kAttentionKeys}));
@@ -134,7 +137,11 @@ AttentionPlan make_plan(const AttentionSpec& spec) {
   if (spec.n == 0) plan.spec.n_kv = 0;
   plan.group = spec.n == 0 ? 1 : spec.n / spec.n_kv;
   plan.rows = plan.group * spec.s;
-  plan.small = static_cast<double>(spec.b * spec.n * spec.s) * static_cast<double>(spec.t) *
+  // Bounds that no query of s reaches stand for those that are absent.
+  plan.first = std::clamp(spec.band.first(), -spec.s, spec.t);
+  plan.end = std::clamp(spec.band.end(), -spec.s, spec.t);
+  const int64_t seen = std::clamp<int64_t>(plan.end - plan.first, 0, spec.t);
+  plan.small = static_cast<double>(spec.b * spec.n * spec.s) * static_cast<double>(seen) *
                    static_cast<double>(spec.d + spec.dv) <
                kSmallWork;
   if (plan.rows == 0) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "core/band.h"
 #include "tutti/tensor.h"
 
 namespace tutti::cpu {
@@ -22,7 +23,7 @@ struct AttentionStrides {
 ///
 /// q [b, n, s, d], k [b, n_kv, t, d], v [b, n_kv, t, dv], out [b, n, s, dv], all of `dtype`: f32,
 /// bf16, f16 or f64. n_kv divides n; head h reads keys and values of head h / (n / n_kv).
-/// Causal: query i attends to keys 0 to i + causal_offset, whatever s and t.
+/// A query attends to the keys of its band only, whatever s and t.
 struct AttentionSpec {
   /// A mask [b, n, s, t]: boolean (true attends), or f32, bf16, f16 or f64 (added to the scores).
   struct Mask {
@@ -34,20 +35,20 @@ struct AttentionSpec {
   DType dtype = DType::f32;
   AttentionStrides q, k, v, out;
   double scale = 1;
-  bool causal = false;
-  int64_t causal_offset = 0;
+  Band band;
   std::optional<Mask> mask;
 };
 
-/// Where the data lies. `lse` [b, n, s] contiguous, when wanted: the natural logarithm of the sum
-/// of the exponentials of a query's scores, -inf for a query that attends to nothing.
+/// Where the data lies. `lse` [b, n, s] contiguous, f32 (f64 for f64), when wanted: the natural
+/// logarithm of the sum of the exponentials of a query's scores, -inf for a query that attends to
+/// nothing.
 struct AttentionArgs {
   const void* q = nullptr;
   const void* k = nullptr;
   const void* v = nullptr;
   const void* mask = nullptr;
   void* out = nullptr;  ///< overlaps no input
-  float* lse = nullptr;
+  void* lse = nullptr;
 };
 
 /// Attention of one shape, prepared for the instruction set in use at construction.

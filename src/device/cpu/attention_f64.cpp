@@ -66,8 +66,8 @@ void attend_query(const AttentionPlan& plan, const AttentionArgs& args, const Qu
   double* const o = space + kAttentionKeys;
   double max = kMinusInf, sum = 0;
   std::fill(o, o + spec.dv, 0.0);
-  const int64_t key_end = spec.causal ? std::min(spec.t, query + 1 + spec.causal_offset) : spec.t;
-  for (int64_t key = 0; key < key_end; key += kAttentionKeys) {
+  const auto [key_begin, key_end] = spec.band.keys(query, 1, spec.t);
+  for (int64_t key = key_begin; key < key_end; key += kAttentionKeys) {
     const int64_t keys = std::min(kAttentionKeys, key_end - key);
     const double now = std::max(max, score(plan, args, at_query, key, keys, scores));
     const double finite = now == kMinusInf ? 0.0 : now;
@@ -85,7 +85,7 @@ void attend_query(const AttentionPlan& plan, const AttentionArgs& args, const Qu
   double* const out = static_cast<double*>(args.out) + at(spec.out, b, head, query);
   for (int64_t c = 0; c < spec.dv; ++c) out[c * spec.out.column] = sum == 0 ? 0.0 : o[c] / sum;
   if (args.lse)
-    args.lse[(b * spec.n + head) * spec.s + query] = static_cast<float>(max + std::log(sum));
+    static_cast<double*>(args.lse)[(b * spec.n + head) * spec.s + query] = max + std::log(sum);
 }
 
 }  // namespace

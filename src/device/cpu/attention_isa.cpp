@@ -39,7 +39,8 @@ struct Panel {
   float* o;       // [dv, kRows]
   float* max;
   float* sum;
-  const int32_t* position;
+  const int32_t* begin;  // keys that a row sees
+  const int32_t* end;
 };
 
 /// Scores of kKeys keys: to[key][row] = q k + mask; raises max.
@@ -157,17 +158,18 @@ bool load_panel_mask(const Wide& wide, const Panel<kVecs>& panel, int64_t key, i
   return any;
 }
 
-/// Hides keys behind the queries.
+/// Hides keys outside of the band.
 template <int kVecs>
-void hide_later_keys(const Wide& wide, const Panel<kVecs>& panel, int64_t key, int64_t keys) {
+void hide_keys(const Wide& wide, const Panel<kVecs>& panel, int64_t key, int64_t keys) {
   float* const mask = wide.space + wide.plan.space.mask;
   for (int vec = 0; vec < kVecs; ++vec) {
-    const VecI position = load_bytes<VecI>(panel.position + vec * kLanes);
+    const VecI begin = load_bytes<VecI>(panel.begin + vec * kLanes);
+    const VecI end = load_bytes<VecI>(panel.end + vec * kLanes);
     for (int64_t i = 0; i < keys; ++i) {
       float* const to = mask + i * panel.kRows + vec * kLanes;
       const VecF before = wide.plan.masked ? load(to) : VecF{};
       const VecI at = VecI{} + static_cast<int32_t>(key + i);
-      store(to, at > position ? broadcast(kMinusInf) : before);
+      store(to, (at >= end) | (at < begin) ? broadcast(kMinusInf) : before);
     }
   }
 }
@@ -178,16 +180,19 @@ void attend(const Wide& wide, const Panel<kVecs>& panel, int64_t key, int64_t ke
             Rows v) {
   const AttentionPlan& plan = wide.plan;
   const float* mask = nullptr;
-  bool diagonal = false;
-  if (plan.spec.causal) {
-    const int64_t seen = panel.position[panel.valid - 1] + 1 - key;
-    if (keys > seen) keys = seen;
-    if (keys <= 0) return;
-    diagonal = key + keys - 1 > panel.position[0];
-  }
+  // The first row of a panel sees the first keys, the last row the last.
+  const int64_t last = panel.valid - 1;
+  const int64_t hidden = panel.begin[0] > key ? panel.begin[0] - key : 0;
+  if (keys > panel.end[last] - key) keys = panel.end[last] - key;
+  keys -= hidden;
+  if (keys <= 0) return;
+  key += hidden;
+  k.data += hidden * k.stride;
+  v.data += hidden * v.stride;
+  const bool edge = key + keys > panel.end[0] || key < panel.begin[last];
   if (plan.masked && !load_panel_mask(wide, panel, key, keys)) return;
-  if (diagonal) hide_later_keys(wide, panel, key, keys);
-  if (plan.masked || diagonal) mask = wide.space + plan.space.mask;
+  if (edge) hide_keys(wide, panel, key, keys);
+  if (plan.masked || edge) mask = wide.space + plan.space.mask;
 
   float* const scores = wide.space + plan.space.scores;
   VecF max[kVecs], decay[kVecs];
@@ -256,7 +261,8 @@ template <class Body>
                       wide.space + plan.space.q + row * plan.d_padded,
                       wide.space + plan.space.o + row * plan.dv_padded,
                       wide.space + plan.space.max + row, wide.space + plan.space.sum + row,
-                      reinterpret_cast<const int32_t*>(wide.space + plan.space.position) + row});
+                      reinterpret_cast<const int32_t*>(wide.space + plan.space.begin) + row,
+                      reinterpret_cast<const int32_t*>(wide.space + plan.space.end) + row});
     return kVecs * kLanes;
   };
   for (int64_t row = 0; row < wide.place.rows;) {
@@ -275,11 +281,13 @@ void run_wide(const AttentionPlan& plan, const AttentionArgs& args, int64_t task
               float* partials) {
   const Wide wide{plan, args, locate(plan, task), space};
   const TaskPlace& place = wide.place;
-  int32_t* const position = reinterpret_cast<int32_t*>(space + plan.space.position);
-  if (plan.spec.causal) {
-    for (int64_t row = 0; row < plan.padded_rows; ++row)
-      position[row] =
-          static_cast<int32_t>((place.row + row) / plan.group + plan.spec.causal_offset);
+  int32_t* const begin = reinterpret_cast<int32_t*>(space + plan.space.begin);
+  int32_t* const end = reinterpret_cast<int32_t*>(space + plan.space.end);
+  for (int64_t row = 0; row < plan.padded_rows; ++row) {
+    const int64_t query = (place.row + row) / plan.group;
+    const SeenKeys seen = seen_keys(plan, query, query);
+    begin[row] = static_cast<int32_t>(seen.begin);
+    end[row] = static_cast<int32_t>(seen.end);
   }
   for_each_panel(wide, [&](const auto& panel) { open_panel(wide, panel); });
   for (int64_t key = place.key; key < place.key_end; key += kAttentionKeys) {

@@ -74,7 +74,7 @@ void score_rows(const AttentionPlan& plan, const AttentionArgs& args, const Task
   }
 }
 
-/// Adds the mask to a row's scores and hides what lies behind the query or the last key.
+/// Adds the mask to a row's scores and hides what lies outside of its band or behind the last key.
 void mask_row(const AttentionPlan& plan, const AttentionArgs& args, const TaskPlace& place,
               int64_t row, const Block& block, float* mask) {
   float* const scores = block.scores + row * kAttentionKeys;
@@ -85,13 +85,12 @@ void mask_row(const AttentionPlan& plan, const AttentionArgs& args, const TaskPl
     for (int64_t i = 0; i < block.keys; i += kLanes)
       store(scores + i, load(scores + i) + load(mask + i));
   }
-  int64_t seen = block.keys;
-  if (plan.spec.causal) {
-    const int64_t before = (place.row + row) / plan.group + 1 + plan.spec.causal_offset - block.key;
-    if (before < seen) seen = before < 0 ? 0 : before;
-  }
+  const int64_t query = (place.row + row) / plan.group;
+  const SeenKeys seen = seen_keys(plan, query, query);
+  const int64_t begin = seen.begin - block.key, end = seen.end - block.key;
   const int64_t padded = (block.keys + kLanes - 1) / kLanes * kLanes;
-  for (int64_t i = seen; i < padded; ++i) scores[i] = kMinusInf;
+  for (int64_t i = 0; i < begin && i < padded; ++i) scores[i] = kMinusInf;
+  for (int64_t i = end < 0 ? 0 : end; i < padded; ++i) scores[i] = kMinusInf;
 }
 
 /// Turns a row's scores into weights 2^(score - max); returns what earlier sums are worth now.
@@ -235,7 +234,7 @@ void finish_row(const AttentionPlan& plan, const AttentionArgs& args, const Task
   });
   if (!args.lse) return;
   const AttentionStrides dense{plan.spec.n * plan.spec.s, plan.spec.s, 1, 0};
-  args.lse[row_offset(plan, place, dense, row)] = max * kLn2 + math::log(sum);
+  static_cast<float*>(args.lse)[row_offset(plan, place, dense, row)] = max * kLn2 + math::log(sum);
 }
 
 void run_narrow(const AttentionPlan& plan, const AttentionArgs& args, int64_t task, float* space,

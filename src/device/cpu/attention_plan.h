@@ -22,17 +22,18 @@ struct AttentionKernels {
 /// Where a thread's workspace has what, in floats. Rounded up: rows to whole vectors, and d and dv
 /// to `d_padded` and `dv_padded`.
 struct AttentionSpace {
-  int64_t q = 0;         ///< wide: panels [d, rows of the panel]; narrow: [rows, d]; scaled
-  int64_t o = 0;         ///< wide: panels [dv, rows of the panel]; narrow: [rows, dv]
-  int64_t max = 0;       ///< [rows], base-2 logarithms, as all scores
-  int64_t sum = 0;       ///< [rows], of 2^(score - max)
-  int64_t position = 0;  ///< [rows] i32, the query of a row
-  int64_t scores = 0;    ///< wide: [keys, rows of the panel]; narrow: [rows, keys]
-  int64_t mask = 0;      ///< wide: like scores; narrow: [keys]
-  int64_t lines = 0;     ///< [lanes, max(d, dv, keys)], on the way to a transpose
-  int64_t k = 0;         ///< [keys, d]
-  int64_t v = 0;         ///< [keys, dv]
-  int64_t floats = 0;    ///< in all
+  int64_t q = 0;       ///< wide: panels [d, rows of the panel]; narrow: [rows, d]; scaled
+  int64_t o = 0;       ///< wide: panels [dv, rows of the panel]; narrow: [rows, dv]
+  int64_t max = 0;     ///< [rows], base-2 logarithms, as all scores
+  int64_t sum = 0;     ///< [rows], of 2^(score - max)
+  int64_t begin = 0;   ///< [rows] i32, the first key that a row sees
+  int64_t end = 0;     ///< [rows] i32, the one behind the last
+  int64_t scores = 0;  ///< wide: [keys, rows of the panel]; narrow: [rows, keys]
+  int64_t mask = 0;    ///< wide: like scores; narrow: [keys]
+  int64_t lines = 0;   ///< [lanes, max(d, dv, keys)], on the way to a transpose
+  int64_t k = 0;       ///< [keys, d]
+  int64_t v = 0;       ///< [keys, dv]
+  int64_t floats = 0;  ///< in all
 };
 
 /// How the work is cut; depends on shapes and instruction set only.
@@ -46,8 +47,9 @@ struct AttentionPlan {
   int64_t rows = 0;
   int64_t block_rows = 0;  ///< rows of a task
   int64_t row_blocks = 0;
-  int64_t split_keys = 0;  ///< keys of a task
+  int64_t split_keys = 0;  ///< keys of a task, from the first that its rows see
   int64_t splits = 1;
+  int64_t first = 0, end = 0;  ///< query i sees keys i + first to i + end - 1, of those there are
   bool narrow = false;
   bool masked = false;
   AttentionSpec::Mask mask;  ///< when masked

@@ -76,16 +76,15 @@ struct Case {
   DType dtype = DType::f32;
   Layout layout = Layout::heads_first;
   double scale = 0.25;
-  bool causal = false;
-  int64_t offset = 0;
+  Band band = {};
   bool masked = false;
   DType mask_dtype = DType::boolean;
   bool mask_per_head = false, mask_per_query = true;
 
   std::string text() const {
     return join(b, "x", n, "/", n_kv, " heads, ", s, "x", t, "x", d, "/", dv, " ", dtype,
-                " layout ", static_cast<int>(layout), causal ? join(" causal ", offset) : "",
-                masked ? " masked " : " ", mask_dtype, mask_per_head, mask_per_query);
+                " layout ", static_cast<int>(layout), " band ", band.left, ",", band.right, "+",
+                band.offset, masked ? " masked " : " ", mask_dtype, mask_per_head, mask_per_query);
   }
 };
 
@@ -119,8 +118,7 @@ struct Problem {
     spec.k = k.strides;
     spec.v = v.strides;
     spec.scale = c.scale;
-    spec.causal = c.causal;
-    spec.causal_offset = c.offset;
+    spec.band = c.band;
     if (c.masked) {
       AttentionStrides strides = mask.strides;
       strides.b = 0;
@@ -135,7 +133,9 @@ struct Problem {
     for (int64_t x = 0; x < c.d; ++x)
       sum += q.get(i, head, query, x) * k.get(i, head / (c.n / c.n_kv), key, x);
     sum *= c.scale;
-    if (c.causal && key > query + c.offset) return -kInf;
+    const int64_t position = query + c.band.offset;
+    if (c.band.right >= 0 && key > position + c.band.right) return -kInf;
+    if (c.band.left >= 0 && key < position - c.band.left) return -kInf;
     if (!c.masked) return sum;
     const double m = mask.get(0, c.mask_per_head ? head : 0, c.mask_per_query ? query : 0, key);
     if (c.mask_dtype == DType::boolean) return m != 0 ? sum : -kInf;
@@ -175,13 +175,13 @@ Pool& pool_of(int threads) {
 
 struct Result {
   Array out;
-  std::vector<float> lse;
+  std::vector<double> lse;
 };
 
 /// Runs with a workspace of exactly the promised size, followed by a guard.
 Result run(Problem& p, int threads) {
   Result result{Array(p.c.dtype, p.c.layout, p.c.b, p.c.n, p.c.s, p.c.dv),
-                std::vector<float>(static_cast<size_t>(p.c.b * p.c.n * p.c.s), 7.0f)};
+                std::vector<double>(static_cast<size_t>(p.c.b * p.c.n * p.c.s), 7.0)};
   p.spec.out = result.out.strides;
   const Attention attention(p.spec);
   const size_t bytes = attention.workspace_bytes(threads);
@@ -190,6 +190,11 @@ Result run(Problem& p, int threads) {
   attention.execute({p.q.data(), p.k.data(), p.v.data(), p.c.masked ? p.mask.data() : nullptr,
                      result.out.data(), result.lse.data()},
                     workspace.data(), pool_of(threads));
+  if (p.c.dtype != DType::f64) {
+    const std::vector<double> bits = result.lse;
+    for (size_t i = 0; i < bits.size(); ++i)
+      result.lse[i] = reinterpret_cast<const float*>(bits.data())[i];
+  }
   for (size_t i = bytes; i < workspace.size(); ++i) EXPECT_EQ(workspace[i], 0xff);
   return result;
 }
@@ -211,7 +216,8 @@ void compare(const Problem& p, const Result& result) {
     for (int64_t head = 0; head < p.c.n; ++head)
       for (int64_t query = 0; query < p.c.s; ++query) {
         const int64_t row = (i * p.c.n + head) * p.c.s + query;
-        expect_near(result.lse[row], p.lse[row], 4e-6, "lse", row);
+        expect_near(result.lse[row], p.lse[row], p.c.dtype == DType::f64 ? 1e-12 : 4e-6, "lse",
+                    row);
         for (int64_t x = 0; x < p.c.dv; ++x, ++index) {
           expect_near(result.out.get(i, head, query, x), p.out[index], tolerance(p.c.dtype), "out",
                       index);
@@ -245,7 +251,7 @@ void check(Problem& p) {
       const Result more = run(p, threads);
       EXPECT_EQ(more.out.bytes, one.out.bytes) << threads << " threads";
       EXPECT_TRUE(one.lse.empty() ||
-                  std::memcmp(more.lse.data(), one.lse.data(), 4 * one.lse.size()) == 0);
+                  std::memcmp(more.lse.data(), one.lse.data(), 8 * one.lse.size()) == 0);
     }
     one.out.fill([](auto...) { return 0; });
     Array untouched(p.c.dtype, p.c.layout, p.c.b, p.c.n, p.c.s, p.c.dv);
@@ -304,7 +310,7 @@ TEST(Attention, SharesKeysAndValuesAmongHeads) {
     for (const int64_t s : {1, 2, 11, 40}) {
       Case c{2, heads, 3, s, 50, 20, 12};
       check(c);
-      c.causal = true;
+      c.band.right = 0;
       check(c);
       c.masked = c.mask_per_head = true;
       check(c);
@@ -315,7 +321,7 @@ TEST(Attention, LetsQueriesSeeNoLaterKeysWhenCausal) {
   for (const int64_t s : {1, 4, 30, 100, 260})
     for (const int64_t t : {1, 16, 31, 100, 270}) {
       Case c{1, 2, 2, s, t, 16, 8};
-      c.causal = true;
+      c.band.right = 0;
       check(c);
       c.dtype = DType::f64;
       check(c);
@@ -327,12 +333,42 @@ TEST(Attention, CountsKeysFromAnOffsetWhenCausal) {
     for (const int64_t heads : {2, 6})
       for (const int64_t s : {1, 30, 100}) {
         Case c{1, heads, 2, s, 120, 16, 8};
-        c.causal = true;
-        c.offset = offset;
+        c.band = {-1, 0, offset};
         check(c);
         c.dtype = DType::f64;
         check(c);
       }
+}
+
+// Windows of one key, ones that reach over all keys, those of both sides, and those that begin
+// before or end behind all keys.
+TEST(Attention, SeesTheKeysOfABandOnly) {
+  for (const Band& band :
+       {Band{0, 0}, Band{0, 0, 7}, Band{5, 0}, Band{5, 0, -20}, Band{3, 40, 9}, Band{130, 0},
+        Band{40, 40}, Band{1000, 1000}, Band{12, -1}, Band{0, -1, -4}, Band{2, 3, 300},
+        Band{INT64_MAX, 0}, Band{6, INT64_MAX / 2, 2}})
+    for (const auto& [heads, s, t] :
+         {std::tuple{2, 1, 300}, {2, 4, 200}, {6, 3, 150}, {2, 100, 120}, {6, 70, 40}}) {
+      Case c{1, heads, 2, s, t, 16, 8};
+      c.band = band;
+      check(c);
+      c.masked = true;
+      c.dtype = DType::f64;
+      check(c);
+      c.dtype = DType::bf16;
+      check(c);
+    }
+}
+
+// Few rows and many keys: keys are split, counted from where the band begins.
+TEST(Attention, SplitsTheKeysOfABand) {
+  for (const Band& band :
+       {Band{1200, 0, 2500}, Band{100, 0, 2900}, Band{-1, 0, 700}, Band{900, -1, 950}})
+    for (const int64_t s : {1, 20}) {
+      Case c{1, 2, 1, s, 3000, 64, 32};
+      c.band = band;
+      check(c);
+    }
 }
 
 TEST(Attention, AppliesMasksOfEveryTypeAndBroadcast) {
@@ -346,7 +382,7 @@ TEST(Attention, AppliesMasksOfEveryTypeAndBroadcast) {
           c.mask_per_head = per_head;
           c.mask_per_query = per_query;
           check(c);
-          c.causal = true;
+          c.band.right = 0;
           c.layout = Layout::interleaved;
           check(c);
         }
@@ -423,7 +459,7 @@ TEST(Attention, SplitsManyKeysOfFewQueries) {
       Case c{1, 2, 1, s, t, 64, 32};
       check(c);
       c.masked = true;
-      c.causal = s > 1;
+      if (s > 1) c.band.right = 0;
       check(c);
       c.dtype = DType::bf16;
       check(c);

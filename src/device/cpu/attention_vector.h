@@ -147,23 +147,31 @@ template <class Body>
 struct TaskPlace {
   int64_t b, kv_head;
   int64_t row, rows;     // first row and number
-  int64_t key, key_end;  // for causal cut behind the last row's query
+  int64_t key, key_end;  // cut to those that rows see
 };
+
+/// Query i's keys, of those there are; end may be before begin.
+struct SeenKeys {
+  int64_t begin, end;
+};
+
+[[gnu::always_inline]] inline SeenKeys seen_keys(const AttentionPlan& plan, int64_t first_query,
+                                                 int64_t last_query) {
+  const int64_t begin = first_query + plan.first, end = last_query + plan.end;
+  return {begin < 0 ? 0 : begin, end > plan.spec.t ? plan.spec.t : end};
+}
 
 [[gnu::always_inline]] inline TaskPlace locate(const AttentionPlan& plan, int64_t task) {
   const int64_t block = task / plan.splits;
   const int64_t head = block / plan.row_blocks;
   // Late blocks have most keys when causal: they start first.
   const int64_t row = (plan.row_blocks - 1 - block % plan.row_blocks) * plan.block_rows;
-  const int64_t key = task % plan.splits * plan.split_keys;
-  TaskPlace place{head / plan.spec.n_kv, head % plan.spec.n_kv, row, plan.rows - row, key,
-                  key + plan.split_keys};
+  TaskPlace place{head / plan.spec.n_kv, head % plan.spec.n_kv, row, plan.rows - row, 0, 0};
   if (place.rows > plan.block_rows) place.rows = plan.block_rows;
-  if (place.key_end > plan.spec.t) place.key_end = plan.spec.t;
-  if (plan.spec.causal) {
-    const int64_t seen = (place.row + place.rows - 1) / plan.group + 1 + plan.spec.causal_offset;
-    if (place.key_end > seen) place.key_end = seen;
-  }
+  const SeenKeys seen = seen_keys(plan, row / plan.group, (row + place.rows - 1) / plan.group);
+  place.key = seen.begin + task % plan.splits * plan.split_keys;
+  place.key_end = place.key + plan.split_keys;
+  if (place.key_end > seen.end) place.key_end = seen.end;
   return place;
 }
 
