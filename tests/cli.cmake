@@ -109,9 +109,21 @@ endif()
 expect(2 "one rank .*does not fit.*no way for 1 ranks fits: the least memory is .*MiB" run ${whole} -n 1
   --parallel auto --memory-limit 4MiB)
 expect(0 "tp=4 .*chosen.*ok\n" run ${whole} -n 4 --parallel auto --memory-limit 2.5MiB --threads)
-expect(2 "--mesh and --cp are not wanted" run ${whole} -n 2 --parallel auto --mesh tp=2)
+expect(2 "--mesh is not wanted with it" run ${whole} -n 2 --parallel auto --mesh tp=2)
 expect(2 "a size is wanted" run ${whole} -n 2 --parallel auto --memory-limit 4XB)
 expect(2 "for --parallel auto" run ${whole} --memory-limit 4MiB)
+expect(2 "-n is for --parallel auto" build ${MODELS}/flux.pt2 -n 4)
+expect(0 "judged for .*tp=4 .*chosen.*plan of .*plan of .*plan of .*plan of" build ${MODELS}/flux.pt2 -n 4
+  --parallel auto --memory-limit 2.5MiB -o judged.tutti)
+expect(0 "mesh tp=4, in each run" inspect judged.tutti)
+expect(0 "judged for .*chosen.*mesh [a-z]+=.*, in each run" inspect ${MODELS}/flux.pt2 -n 3 --parallel auto)
+# Shapes that may vary: given, of inputs, or of the example that was exported.
+expect(0 "judged for input_ids .2, 3.:" inspect ${MODELS}/llama.pt2 -n 2 --parallel auto --shape
+  input_ids=2x3)
+expect(0 "judged for input_ids .2, 12.:.*no plan was made" build ${MODELS}/llama.pt2 -n 2 --parallel auto
+  -o judged.tutti)
+expect(0 "judged for input_ids .2, 12.:.*ok\n" run ${MODELS}/llama.pt2 -n 2 --parallel auto --threads --input
+  ${MODELS}/llama.inputs.safetensors --expect ${MODELS}/llama.outputs.safetensors)
 
 # The same programs by every transport that this build has, and groups that cross each other.
 set(grid "${MODELS}/versions/subgroup_rank{rank}of4")
@@ -220,31 +232,36 @@ expect(1 "^value [a-z_0-9]+, f32.*differs on rank [01]: largest error .*the [0-9
 expect(2 "^tutti: option --verify compares one rank" run ${flux} --verify)
 
 # Strategies beside each other.
-expect(0 "1 +one rank .* 2 +tp .* 2 +cp:ring .* 4 +tp.cp:ring " bench ${MODELS}/flux.pt2 --ranks 1,2,4
+expect(0 "1 +one rank .* 2 +cp:ring .* 2 +tp .* 4 +tp.cp:ring .*2 ranks: auto takes " bench ${MODELS}/flux.pt2 --ranks 1,2,4
   --strategies "tp,cp:ring,tp+cp:ring" --repeat 2 --json bench.json --svg charts --trace traces)
 file(READ ${WORK}/bench.json bench)
 string(JSON count LENGTH "${bench}" results)
-string(JSON sent GET "${bench}" results 2 bytes_sent 1)
-string(JSON mesh GET "${bench}" results 5 mesh)
-if(NOT count EQUAL 6 OR sent LESS 1000 OR NOT mesh STREQUAL "tp=2,cp=2")
-  message(SEND_ERROR "bench.json has ${count} results, ${sent} bytes of cp:ring, a mesh ${mesh}")
+string(JSON sent GET "${bench}" results 1 bytes_sent 1)
+string(JSON mesh GET "${bench}" results 4 mesh)
+string(JSON ranks GET "${bench}" auto 1 ranks)
+string(JSON taken GET "${bench}" auto 1 mesh)
+if(NOT count EQUAL 6 OR sent LESS 1000 OR NOT mesh STREQUAL "tp=2,cp=2" OR NOT ranks EQUAL 4 OR taken
+   STREQUAL "")
+  message(SEND_ERROR "bench.json has ${count} results, ${sent} bytes of cp:ring, a mesh ${mesh}, and of "
+    "${ranks} ranks auto takes '${taken}'")
 endif()
 foreach(chart latency speedup bytes memory)
   file(READ ${WORK}/charts/${chart}.svg svg)
-  if(NOT svg MATCHES "^<svg .*>ranks</text>.*>tp</text>.*>cp:ring</text>.*</svg>\n$")
+  if(NOT svg MATCHES "^<svg .*>ranks</text>.*>cp:ring</text>.*>tp</text>.*</svg>\n$")
     message(SEND_ERROR "${chart}.svg is no chart: ${svg}")
   endif()
 endforeach()
-file(READ "${WORK}/traces/4_tp+cp:ring.json" trace)
+file(READ "${WORK}/traces/tp=2,cp=2_ring.json" trace)
 string(JSON events LENGTH "${trace}" traceEvents)
 math(EXPR last "${events} - 1")
 string(JSON rank GET "${trace}" traceEvents ${last} pid)
 if(events LESS 100 OR NOT rank EQUAL 3)
   message(SEND_ERROR "the trace of 4 ranks has ${events} events, the last of rank ${rank}")
 endif()
-expect(0 "2 +dp +[0-9.]+ +- " bench ${MODELS}/llama.pt2 --shape input_ids=2x3 --ranks 2 --strategies dp
-  --threads --repeat 1)
-expect(2 "strategy star is not known; there are: all, tp, " bench ${MODELS}/flux.pt2 --strategies star)
+set(choice "auto takes (dp, 1 of the least time, that of dp|[a-z:_]+, which was not measured)\n$")
+expect(0 "2 +dp +dp=2 +[0-9.e-]+ +[0-9.]+ +- .*2 ranks: ${choice}" bench ${MODELS}/llama.pt2 --shape
+  input_ids=2x3 --ranks 2 --strategies dp --threads --repeat 1)
+expect(2 "strategy star is not known; there are: all, cp:ulysses, " bench ${MODELS}/flux.pt2 --strategies star)
 expect(2 "--ranks is 1,x; numbers of ranks" bench ${MODELS}/flux.pt2 --ranks 1,x)
 expect(2 "--measure wants --repeat" run ${flux} --measure m.npz)
 

@@ -75,17 +75,26 @@ struct DeviceProfile {
 /// Measures this machine, with two ranks as threads; takes a quarter of a second.
 DeviceProfile measure_device();
 
-/// A way for ranks to share a network's work, as its prices say.
+/// A way for ranks to share a network's work, and what its prices say.
 struct MeshChoice {
-  std::string mesh, context;  ///< as BuildOptions has them
+  std::string name;           ///< whatever the sizes: "tp", "cp:ring", "dp+tp", "one rank"
+  std::string mesh, context;  ///< as BuildOptions has them; no context without an axis cp
   double seconds = 0;         ///< of a run, by the slowest rank
-  double share = 0;           ///< of the products of one rank alone that this rank computes
+  double share = 1;           ///< of the products of one rank alone that this rank computes
   size_t sent_bytes = 0, memory_bytes = 0;  ///< of this rank; memory: weights and values alive
   bool fits = true;                         ///< in the memory that each rank may use
 };
 
-/// All ways for so many ranks, for the first of options.shapes; those that fit first, the fastest
-/// first. memory_limit: bytes for each rank, 0: any. Throws what Engine::build does of a model.
+/// All ways for so many ranks, whatever the network; no prices.
+std::vector<MeshChoice> mesh_choices(int ranks);
+
+/// Shapes of all inputs of a model file: those given, or what follows from them, or those of the
+/// example that was exported. Throws invalid_argument for a shape that is none of these.
+InputShapes example_shapes(const std::string& model_path, const InputShapes& given = {});
+
+/// All ways for so many ranks, for the first of options.shapes, completed by example_shapes; those
+/// that fit first, the fastest first. memory_limit: bytes for each rank, 0: any. Throws what
+/// Engine::build does of a model.
 std::vector<MeshChoice> judge_meshes(const std::string& model_path, int ranks,
                                      const BuildOptions& options = {},
                                      const DeviceProfile& profile = {}, size_t memory_limit = 0);

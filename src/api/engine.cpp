@@ -111,7 +111,8 @@ std::vector<int> planned_ranks(const Program& program) {
   return {ranks.begin(), ranks.end()};
 }
 
-std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given) {
+std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given,
+                                  const SymbolValues& example) {
   const Function& run = graph.function("run");
   std::vector<std::string> names;
   for (ValueId id : run.inputs) names.push_back(run.value(id).name);
@@ -127,6 +128,7 @@ std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given) 
       if (const auto symbol = wanted[static_cast<size_t>(axis)].as_symbol())
         symbols.emplace(*symbol, shape[axis]);
   }
+  symbols.insert(example.begin(), example.end());
   std::vector<Dims> shapes;
   for (size_t i = 0; i < names.size(); ++i) {
     const auto found = std::find_if(given.begin(), given.end(),

@@ -27,10 +27,12 @@ struct Engine::State {
 /// Throws invalid_argument for a mesh or context that is none, and a rank that is not in it.
 std::vector<int> planned_ranks(const Program& program);
 
-/// The shapes of all inputs of `run`, those not given from the symbols of the others.
+/// The shapes of all inputs of `run`, those not given from the symbols of the others, symbols that
+/// none has from the example.
 ///
 /// Throws invalid_argument naming the input that is not known or does not follow.
-std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given);
+std::vector<Dims> complete_shapes(const Graph& graph, const InputShapes& given,
+                                  const SymbolValues& example = {});
 
 /// Gives values of `run` as further outputs, by their names. Throws not_found for one that is not
 /// there, invalid_argument for the name of an output.

@@ -67,6 +67,11 @@ double measure_sum(int64_t bytes, int runs) {
   return seconds;
 }
 
+MeshChoice choice_of(const shard::NamedStrategy& named) {
+  return {
+      .name = named.name, .mesh = named.strategy.mesh.text(), .context = named.strategy.context};
+}
+
 }  // namespace
 
 DeviceProfile measure_device() {
@@ -80,16 +85,36 @@ DeviceProfile measure_device() {
   return profile;
 }
 
+std::vector<MeshChoice> mesh_choices(int ranks) {
+  require_argument(ranks >= 1, "mesh_choices: ", ranks, " ranks; 1 or more are wanted");
+  std::vector<MeshChoice> choices;
+  for (const shard::NamedStrategy& named : shard::strategies(ranks))
+    choices.push_back(choice_of(named));
+  return choices;
+}
+
+InputShapes example_shapes(const std::string& model_path, const InputShapes& given) {
+  ImportReport report;
+  const Graph graph = import_pt2(model_path, {.report = &report});
+  const Function& run = graph.function("run");
+  const std::vector<Dims> complete = complete_shapes(graph, given, report.example);
+  InputShapes shapes;
+  for (size_t i = 0; i < complete.size(); ++i)
+    shapes.emplace_back(run.value(run.inputs[i]).name, complete[i]);
+  return shapes;
+}
+
 std::vector<MeshChoice> judge_meshes(const std::string& model_path, int ranks,
                                      const BuildOptions& options, const DeviceProfile& profile,
                                      size_t memory_limit) {
   require_argument(ranks >= 1, "judge_meshes: ", ranks, " ranks; 1 or more are wanted");
+  ImportReport report;
   Program program;
-  program.graph = import_pt2(model_path, {});
+  program.graph = import_pt2(model_path, {.report = &report});
   // Any mesh: what is recognized for ranks only is recognized then.
   program.mesh = "cp=2";
-  const std::vector<Dims> shapes =
-      complete_shapes(program.graph, options.shapes.empty() ? InputShapes{} : options.shapes[0]);
+  const std::vector<Dims> shapes = complete_shapes(
+      program.graph, options.shapes.empty() ? InputShapes{} : options.shapes[0], report.example);
   const SymbolValues symbols = bind_symbols(program.graph, program.graph.function("run"), shapes);
   const Function function =
       function_to_shard(program, symbols, {options.fuse, options.matmul, 1, options.held});
@@ -98,11 +123,14 @@ std::vector<MeshChoice> judge_meshes(const std::string& model_path, int ranks,
   const double alone = shard::price(function, prices).sums;
   std::vector<MeshChoice> choices;
   for (const shard::Judged& judged :
-       shard::judge(function, ranks, prices, static_cast<int64_t>(memory_limit)))
-    choices.push_back({judged.strategy.mesh.text(), judged.strategy.context, judged.cost.seconds,
-                       alone > 0 ? judged.cost.sums / alone : 1,
-                       static_cast<size_t>(judged.cost.sent_bytes),
-                       static_cast<size_t>(judged.cost.memory_bytes()), judged.fits});
+       shard::judge(function, ranks, prices, static_cast<int64_t>(memory_limit))) {
+    MeshChoice& choice = choices.emplace_back(choice_of(judged));
+    choice.seconds = judged.cost.seconds;
+    if (alone > 0) choice.share = judged.cost.sums / alone;
+    choice.sent_bytes = static_cast<size_t>(judged.cost.sent_bytes);
+    choice.memory_bytes = static_cast<size_t>(judged.cost.memory_bytes());
+    choice.fits = judged.fits;
+  }
   return choices;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -8,6 +9,7 @@
 
 #include "cli/arguments.h"
 #include "cli/bench_report.h"
+#include "cli/parallel.h"
 #include "cli/ranks.h"
 #include "cli/terminal.h"
 
@@ -61,21 +63,21 @@ class Bench {
   explicit Bench(const Arguments& arguments) : arguments_(arguments) {}
 
   // Each strategy is a job of `tutti run`, whose rank 0 leaves what it measured in a file.
-  BenchResult run(const StrategyChoice& strategy) const {
-    const bool threads = arguments_.has("--threads") && strategy.ranks > 1;
+  BenchResult run(int ranks, const MeshChoice& strategy) const {
+    const bool threads = arguments_.has("--threads") && ranks > 1;
     Placement placement;
-    placement.ranks_per_host = threads ? 1 : strategy.ranks;
+    placement.ranks_per_host = threads ? 1 : ranks;
     GroupOptions options;
     options.title = "tutti bench";
     options.show_all = false;
     const int code =
-        run_process_group(rank_programs(placement, words(strategy, threads), {}), options);
-    if (code != 0) return {strategy, std::nullopt};
-    return {strategy, load_measurement(scratch_.path())};
+        run_process_group(rank_programs(placement, words(ranks, strategy, threads), {}), options);
+    if (code != 0) return {ranks, strategy, std::nullopt};
+    return {ranks, strategy, load_measurement(scratch_.path())};
   }
 
  private:
-  std::vector<std::string> words(const StrategyChoice& strategy, bool threads) const {
+  std::vector<std::string> words(int ranks, const MeshChoice& strategy, bool threads) const {
     std::vector<std::string> words = {"/proc/self/exe", "run", arguments_.words()[0]};
     const auto add = [&](const std::string& option, const std::string& value) {
       if (!value.empty()) words.insert(words.end(), {option, value});
@@ -87,12 +89,13 @@ class Bench {
     words.push_back("--random-inputs");  // for those that are not given
     add("--mesh", strategy.mesh);
     add("--cp", strategy.context);
-    if (threads) words.insert(words.end(), {"--threads", "-n", std::to_string(strategy.ranks)});
+    if (threads) words.insert(words.end(), {"--threads", "-n", std::to_string(ranks)});
     add("--repeat", arguments_.value("--repeat", "10"));
     add("--measure", scratch_.path());
     if (arguments_.has("--trace"))
-      add("--profile", arguments_.value("--trace") + "/" + std::to_string(strategy.ranks) + "_" +
-                           strategy.name + ".json");
+      add("--profile", arguments_.value("--trace") + "/" +
+                           (strategy.mesh.empty() ? "one rank" : strategy.mesh) +
+                           (strategy.context.empty() ? "" : "_" + strategy.context) + ".json");
     return words;
   }
 
@@ -100,31 +103,62 @@ class Bench {
   Scratch scratch_;
 };
 
+// Names of strategies: of these, or all for "all".
+std::vector<std::string> strategy_names(const std::string& text) {
+  constexpr int kRanksOfAll = 16;  // enough for two or more along each axis
+  std::vector<std::string> all;
+  for (const MeshChoice& way : mesh_choices(kRanksOfAll))
+    if (std::find(all.begin(), all.end(), way.name) == all.end()) all.push_back(way.name);
+  const std::vector<std::string> names = words_of(text);
+  std::string known = "all";
+  for (const std::string& name : all) known += ", " + name;
+  for (const std::string& name : names)
+    if (name != "all" && std::find(all.begin(), all.end(), name) == all.end())
+      throw UsageError("strategy " + name + " is not known; there are: " + known);
+  return std::find(names.begin(), names.end(), "all") != names.end() ? all : names;
+}
+
+// The ways of these names for a number of ranks, as they were judged, in the order of mesh_choices.
+std::vector<MeshChoice> named_ways(const std::vector<std::string>& names, int ranks,
+                                   const std::vector<MeshChoice>& judged) {
+  std::vector<MeshChoice> ways;
+  for (const MeshChoice& way : mesh_choices(ranks))
+    if (ranks == 1 || std::find(names.begin(), names.end(), way.name) != names.end())
+      ways.push_back(*std::find_if(judged.begin(), judged.end(), [&](const MeshChoice& j) {
+        return j.mesh == way.mesh && j.context == way.context;
+      }));
+  return ways;
+}
+
+void make_folder(const std::string& path) {
+  std::error_code ignored;  // who writes into it says so
+  if (!path.empty()) std::filesystem::create_directories(path, ignored);
+}
+
 int bench(const Arguments& arguments) {
   if (arguments.words().size() != 1) throw UsageError("bench: one MODEL is wanted");
   const std::string& model = arguments.words()[0];
   if (!is_model(model)) throw UsageError(model + ": a .pt2 file is wanted");
   arguments.number("--repeat", 10, 1);
-  std::vector<StrategyChoice> choices;
-  for (const int ranks : numbers_of(arguments.value("--ranks", "1,2,4")))
-    for (StrategyChoice& choice :
-         strategies_on(ranks, words_of(arguments.value("--strategies", "all"))))
-      choices.push_back(std::move(choice));
-  if (arguments.has("--trace")) {
-    std::error_code error;
-    std::filesystem::create_directories(arguments.value("--trace"), error);
-  }
+  const std::vector<int> numbers = numbers_of(arguments.value("--ranks", "1,2,4"));
+  const std::vector<std::string> names = strategy_names(arguments.value("--strategies", "all"));
+  make_folder(arguments.value("--trace"));
   const Bench bench(arguments);
   std::vector<BenchResult> results;
+  std::vector<Choice> choices;
   bool failed = false;
-  for (const StrategyChoice& choice : choices) {
-    results.push_back(bench.run(choice));
-    failed = failed || !results.back().measured;
+  for (const int ranks : numbers) {
+    const std::vector<MeshChoice> judged = judged_ways(arguments, ranks);
+    for (const MeshChoice& way : named_ways(names, ranks, judged)) {
+      results.push_back(bench.run(ranks, way));
+      failed = failed || !results.back().measured;
+    }
+    if (ranks > 1) choices.push_back(choice_among(results, ranks, judged[0]));
   }
-  std::fputs(bench_table(results).c_str(), stdout);
+  std::fputs(bench_table(results, choices).c_str(), stdout);
   if (arguments.has("--json")) {
     std::ofstream file(arguments.value("--json"));
-    file << bench_json(model, results);
+    file << bench_json(model, results, choices);
     file.close();
     if (!file) throw UsageError(arguments.value("--json") + ": cannot be written");
   }
@@ -142,11 +176,13 @@ Command bench_command() {
       "bench MODEL [--ranks 1,2,4] [--strategies all] [options]",
       "Runs a model on numbers of ranks under each strategy, and shows times, bytes and memory.",
       "Ranks are processes of this host that share its cores: what one rank has is divided.\n"
-      "Strategies: tp, dp, cp:ulysses, cp:ring, cp:gather_kv; where the number of ranks is a\n"
-      "product also cp:ulysses+ring, tp+cp:ulysses, tp+cp:ring, dp+tp. A time is the median of\n"
-      "--repeat runs after one to warm up; a run's time is that of its slowest rank. Memory of a\n"
-      "rank is what it has of weights, activations and state; the peak of its process counts\n"
-      "building too. Exit code: 1 when a strategy failed.",
+      "Strategies: dp, tp, cp:ulysses, cp:ring, cp:gather_kv; where the number of ranks is a\n"
+      "product also cp:ulysses+ring and two or three axes, as dp+tp or tp+cp:ring. A time is the\n"
+      "median of --repeat runs after one to warm up; a run's time is that of its slowest rank. "
+      "What\n"
+      "is judged is the time by which --parallel auto chooses. Memory of a rank is what it has of\n"
+      "weights, activations and state; the peak of its process counts building too.\n"
+      "Exit code: 1 when a strategy failed.",
       {{"--ranks", "1,2,4", "numbers of ranks"},
        {"--strategies", "LIST", "of the names above, with commas; all when not given"},
        {"--repeat", "N", "measured runs of each; 10 when not given"},

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "cli/arguments.h"
@@ -28,7 +29,7 @@ double memory_of(const Measurement& m) {
 // The time of one rank alone; 0 when that was not measured.
 double alone_ms(const std::vector<BenchResult>& results) {
   for (const BenchResult& result : results)
-    if (result.strategy.ranks == 1 && result.measured) return result.measured->median_ms();
+    if (result.ranks == 1 && result.measured) return result.measured->median_ms();
   return 0;
 }
 
@@ -48,24 +49,40 @@ std::string list(const std::vector<double>& values) {
   return out + "]";
 }
 
-// A number of a result, by strategy and number of ranks.
+// "cp:ring", "tp+cp:ring (tp=2,cp=4)"
+std::string words_of(const MeshChoice& way) {
+  const bool several = way.mesh.find(',') != std::string::npos;
+  return way.name + (several ? " (" + way.mesh + ")" : "");
+}
+
+// The start of an object.
+std::string strategy_json(int ranks, const MeshChoice& way) {
+  return "{\"ranks\": " + std::to_string(ranks) + ", \"strategy\": " + quoted(way.name) +
+         ", \"mesh\": " + quoted(way.mesh) + ", \"context\": " + quoted(way.context);
+}
+
+// A number of a result, by strategy and number of ranks; of the fastest where meshes have one name.
 template <class F>
 Chart chart_of(const std::vector<BenchResult>& results, const F& number) {
   Chart chart;
   chart.x_label = "ranks";
   std::set<int> ranks;
-  for (const BenchResult& result : results) ranks.insert(result.strategy.ranks);
+  for (const BenchResult& result : results) ranks.insert(result.ranks);
   for (const int n : ranks) chart.places.push_back(std::to_string(n));
   std::optional<double> alone;
+  std::map<std::pair<int, std::string>, double> least;  // time, by ranks and strategy
   for (const BenchResult& result : results) {
     if (!result.measured || !result.splits()) continue;
     const double value = number(*result.measured);
-    if (result.strategy.ranks == 1) {
+    if (result.ranks == 1) {
       alone = value;
       continue;
     }
-    const auto place =
-        static_cast<size_t>(std::distance(ranks.begin(), ranks.find(result.strategy.ranks)));
+    const double ms = result.measured->median_ms();
+    const auto [fastest, first] = least.emplace(std::pair(result.ranks, result.strategy.name), ms);
+    if (!first && ms >= fastest->second) continue;
+    fastest->second = ms;
+    const auto place = static_cast<size_t>(std::distance(ranks.begin(), ranks.find(result.ranks)));
     auto own = std::find_if(chart.series.begin(), chart.series.end(),
                             [&](const Series& s) { return s.name == result.strategy.name; });
     if (own == chart.series.end()) {
@@ -91,17 +108,35 @@ void write(const std::string& path, const Chart& chart) {
 }  // namespace
 
 bool BenchResult::splits() const {
-  return strategy.ranks == 1 ||
-         (measured && largest(measured->flops) < 0.999 * measured->network_flops);
+  return ranks == 1 || (measured && largest(measured->flops) < 0.999 * measured->network_flops);
 }
 
-std::string bench_table(const std::vector<BenchResult>& results) {
-  std::vector<std::vector<std::string>> rows = {{"ranks", "strategy", "median ms", "speed-up",
-                                                 "largest share", "bytes sent by a rank",
-                                                 "memory of a rank", "peak of a process"}};
+Choice choice_among(const std::vector<BenchResult>& results, int ranks, const MeshChoice& taken) {
+  Choice choice{ranks, taken, taken, std::nullopt};
+  double least = 0, own = 0;
+  for (const BenchResult& result : results) {
+    if (result.ranks != ranks || !result.measured) continue;
+    const double ms = result.measured->median_ms();
+    if (result.strategy.mesh == taken.mesh && result.strategy.context == taken.context) own = ms;
+    if (least != 0 && ms >= least) continue;
+    least = ms;
+    choice.best = result.strategy;
+  }
+  if (own != 0) choice.of_best = own / least;
+  return choice;
+}
+
+std::string bench_table(const std::vector<BenchResult>& results,
+                        const std::vector<Choice>& choices) {
+  std::vector<std::vector<std::string>> rows = {
+      {"ranks", "strategy", "mesh", "judged ms", "median ms", "speed-up", "largest share",
+       "bytes sent by a rank", "memory of a rank", "peak of a process"}};
   const double alone = alone_ms(results);
   for (const BenchResult& result : results) {
-    std::vector<std::string> row = {std::to_string(result.strategy.ranks), result.strategy.name};
+    const MeshChoice& way = result.strategy;
+    std::vector<std::string> row = {std::to_string(result.ranks), way.name,
+                                    way.mesh.empty() ? "-" : way.mesh,
+                                    number_text(1e3 * way.seconds)};
     if (!result.measured) {
       row.resize(rows[0].size(), "failed");
       rows.push_back(row);
@@ -117,15 +152,22 @@ std::string bench_table(const std::vector<BenchResult>& results) {
     row.push_back(bytes_text(static_cast<size_t>(largest(m.peak_bytes))));
     rows.push_back(row);
   }
-  return table(rows);
+  std::string text = table(rows);
+  for (const Choice& c : choices)
+    text += std::to_string(c.ranks) + " ranks: auto takes " + words_of(c.taken) +
+            (c.of_best ? ", " + number_text(*c.of_best) + " of the least time, that of " +
+                             words_of(c.best)
+                       : ", which was not measured") +
+            "\n";
+  return text;
 }
 
-std::string bench_json(const std::string& model, const std::vector<BenchResult>& results) {
+std::string bench_json(const std::string& model, const std::vector<BenchResult>& results,
+                       const std::vector<Choice>& choices) {
   std::string out = "{\"model\": " + quoted(model) + ", \"results\": [\n";
   for (size_t i = 0; i < results.size(); ++i) {
-    const StrategyChoice& s = results[i].strategy;
-    out += "{\"ranks\": " + std::to_string(s.ranks) + ", \"strategy\": " + quoted(s.name) +
-           ", \"mesh\": " + quoted(s.mesh) + ", \"context\": " + quoted(s.context);
+    out += strategy_json(results[i].ranks, results[i].strategy) +
+           ", \"judged_ms\": " + number_text(1e3 * results[i].strategy.seconds);
     if (const auto& m = results[i].measured)
       out += ", \"median_ms\": " + number_text(m->median_ms()) +
              ", \"times_ms\": " + list(m->times_ms) + ", \"flops\": " + list(m->flops) +
@@ -139,6 +181,11 @@ std::string bench_json(const std::string& model, const std::vector<BenchResult>&
       out += ", \"failed\": true";
     out += i + 1 < results.size() ? "},\n" : "}\n";
   }
+  out += "], \"auto\": [\n";
+  for (size_t i = 0; i < choices.size(); ++i)
+    out += strategy_json(choices[i].ranks, choices[i].taken) +
+           (choices[i].of_best ? ", \"of_best\": " + number_text(*choices[i].of_best) : "") +
+           (i + 1 < choices.size() ? "},\n" : "}\n");
   return out + "]}\n";
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/arguments.h"
 #include "cli/mesh_options.h"
+#include "cli/parallel.h"
 #include "cli/terminal.h"
 
 namespace tutti::cli {
@@ -16,10 +17,11 @@ std::string default_path(const std::string& model) {
   return model.substr(slash, model.rfind('.') - slash) + ".tutti";
 }
 
-int build(const Arguments& arguments) {
-  if (arguments.words().size() != 1) throw UsageError("build: one MODEL is wanted");
-  const std::string& model = arguments.words()[0];
+int build(const Arguments& given) {
+  if (given.words().size() != 1) throw UsageError("build: one MODEL is wanted");
+  const std::string& model = given.words()[0];
   if (!is_model(model)) throw UsageError(model + ": a .pt2 file is wanted");
+  const Arguments arguments = with_judged_mesh(given, build_command());
   BuildOptions options;
   options.weights = arguments.value("--weights");
   options.weights_dtype = parse_weights_dtype(arguments.value("--dtype"));
@@ -58,7 +60,7 @@ Command build_command() {
       "Compiles a model into an engine file.",
       "MODEL is a .pt2 file of torch.export.save (torch 2.9 or later). Weights are those inside\n"
       "it, or come by name from --weights.",
-      with_mesh_options(
+      with_parallel_options(with_mesh_options(
           {{"-o", "FILE", "the engine file; MODEL's name with .tutti here when not given"},
            {"--weights", "PATH", "weights by name: .safetensors, .npz, an index or a folder"},
            {"--weights-later", "", "leaves weights without bytes to whoever loads the engine"},
@@ -73,7 +75,8 @@ Command build_command() {
            {"--num-threads", "N",
             "threads that plans are tuned for; all usable cores when not given"},
            {"--matmul", "NAME", "matrix products and convolutions by: auto, own, onednn or plain"},
-           {"--no-fuse", "", "every operator is a step of its own"}}),
+           {"-n", "N", "with --parallel: so many ranks"},
+           {"--no-fuse", "", "every operator is a step of its own"}})),
       build};
 }
 

@@ -30,7 +30,7 @@ void add(TensorMap& tensors, const std::string& name, const Tensor& tensor) {
 }  // namespace
 
 TensorMap read_inputs(const std::vector<std::string>& options,
-                      const std::vector<PortInfo>& inputs) {
+                      const std::vector<std::string>& inputs) {
   TensorMap tensors;
   for (const std::string& option : options) {
     const size_t equals = option.find('=');
@@ -49,7 +49,7 @@ TensorMap read_inputs(const std::vector<std::string>& options,
       if (inputs.size() != 1)
         throw UsageError("the model has " + std::to_string(inputs.size()) +
                          " inputs; NAME=" + option + " is wanted");
-      add(tensors, inputs[0].name, file.begin()->second);
+      add(tensors, inputs[0], file.begin()->second);
       continue;
     }
     for (const auto& [name, tensor] : file) add(tensors, name, tensor);

@@ -12,7 +12,8 @@ namespace tutti::cli {
 ///
 /// FILE gives the tensors in it by their names; NAME=FILE the only tensor of a file, or the one of
 /// that name. A .npy without a name is for the only input. Throws UsageError.
-TensorMap read_inputs(const std::vector<std::string>& options, const std::vector<PortInfo>& inputs);
+TensorMap read_inputs(const std::vector<std::string>& options,
+                      const std::vector<std::string>& inputs);
 
 /// Shapes of tensors, and of what is given beside them.
 InputShapes shapes_of(const TensorMap& tensors, const InputShapes& more);

@@ -4,6 +4,7 @@
 
 #include "cli/arguments.h"
 #include "cli/mesh_options.h"
+#include "cli/parallel.h"
 #include "cli/plan_tables.h"
 #include "cli/terminal.h"
 
@@ -133,8 +134,9 @@ int print_why(const Engine& engine, const std::string& value) {
   return 0;
 }
 
-int inspect(const Arguments& arguments) {
-  if (arguments.words().size() != 1) throw UsageError("inspect: one FILE is wanted");
+int inspect(const Arguments& given) {
+  if (given.words().size() != 1) throw UsageError("inspect: one FILE is wanted");
+  const Arguments arguments = with_judged_mesh(given, inspect_command());
   const std::string& path = arguments.words()[0];
   const bool model = is_model(path);
   const Engine engine = open(arguments, model);
@@ -161,7 +163,7 @@ Command inspect_command() {
       "inspect FILE [options]",
       "Shows what an engine file or a .pt2 model holds: graph, residents, plans, steps, memory.",
       "With a mesh: what each rank computes, keeps and sends, and where values are.",
-      with_mesh_options(
+      with_parallel_options(with_mesh_options(
           {{"--graph", "", "the graph as text, and nothing else"},
            {"--dot", "", "the graph for Graphviz, and nothing else"},
            {"--residents", "", "every weight and state, not only their sums"},
@@ -170,10 +172,11 @@ Command inspect_command() {
            {"--collectives", "", "every collective of that rank, not only their sums"},
            {"--placements", "", "where every value is on the ranks of the mesh"},
            {"--why", "VALUE", "how that value of the graph came to where it is, and nothing else"},
+           {"-n", "N", "with --parallel: so many ranks"},
            {"--shape", "NAME=2x77", "makes a plan for a shape that may vary", true},
            {"--hold", "NAME", "an input that rarely changes, for a .pt2 model", true},
            {"--weights", "PATH", "where the weights of a stripped engine are now"},
-           {"--check", "", "reads all weights of an engine file and compares their checksums"}}),
+           {"--check", "", "reads all weights of an engine file and compares their checksums"}})),
       inspect};
 }
 

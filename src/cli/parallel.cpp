@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/inputs.h"
+#include "cli/mesh_options.h"
+#include "cli/rank_arguments.h"
 #include "cli/ranks.h"
 #include "cli/terminal.h"
-#include "tutti/tutti.h"
 
 namespace tutti::cli {
 namespace {
@@ -54,19 +56,44 @@ size_t parse_bytes(const std::string& text) {
   return static_cast<size_t>(number * factor);
 }
 
+// Of the inputs of the model that the line names, as far as it gives them.
+InputShapes given_shapes(const Arguments& arguments, const std::string& model) {
+  const std::vector<InputShapes> options = parse_shapes(arguments.values("--shape"));
+  const InputShapes shapes = options.empty() ? InputShapes{} : options[0];
+  if (!arguments.has("--input")) return shapes;
+  std::vector<std::string> names;
+  for (const auto& [name, shape] : example_shapes(model, shapes)) names.push_back(name);
+  const RankArguments first(arguments, 0, 0, "");
+  return shapes_of(read_inputs(first.input_files(), names), shapes);
+}
+
 std::string judged_table(const std::vector<MeshChoice>& choices) {
-  std::vector<std::vector<std::string>> rows = {
-      {"mesh", "--cp", "ms", "share of products", "sent by a rank", "memory of a rank", ""}};
-  for (const MeshChoice& c : choices) {
-    const bool sequence = c.mesh.find("cp=") != std::string::npos;
-    rows.push_back({c.mesh.empty() ? "one rank" : c.mesh, sequence ? c.context : "-",
+  std::vector<std::vector<std::string>> rows = {{"strategy", "mesh", "--cp", "ms",
+                                                 "share of products", "sent by a rank",
+                                                 "memory of a rank", ""}};
+  for (const MeshChoice& c : choices)
+    rows.push_back({c.name, c.mesh.empty() ? "-" : c.mesh, c.context.empty() ? "-" : c.context,
                     number_text(1e3 * c.seconds), number_text(c.share), bytes_text(c.sent_bytes),
                     bytes_text(c.memory_bytes),
                     !c.fits                  ? "does not fit"
                     : &c == &choices.front() ? "chosen"
                                              : ""});
-  }
   return table(rows);
+}
+
+// The model of a line with --parallel auto; throws for what contradicts it.
+std::string model_to_judge(const Arguments& arguments) {
+  if (arguments.value("--parallel") != "auto")
+    throw UsageError("option --parallel is " + arguments.value("--parallel") + "; auto is wanted");
+  for (const Option& option : with_mesh_options({}))
+    if (arguments.has(option.name))
+      throw UsageError("option --parallel auto finds a mesh: " + option.name +
+                       " is not wanted with it");
+  if (!arguments.has("-n")) throw UsageError("option --parallel auto wants -n N ranks");
+  const std::string& path = arguments.words().at(0);
+  if (path.find("{rank}") != std::string::npos || !is_model(path))
+    throw UsageError(path + ": option --parallel is for a model of one device");
+  return path;
 }
 
 }  // namespace
@@ -80,33 +107,46 @@ std::vector<Option> with_parallel_options(std::vector<Option> options) {
   return options;
 }
 
-std::vector<std::string> with_judged_mesh(const Arguments& arguments) {
-  if (arguments.value("--parallel") != "auto")
-    throw UsageError("option --parallel is " + arguments.value("--parallel") + "; auto is wanted");
-  if (arguments.has("--mesh") || arguments.has("--cp"))
-    throw UsageError("option --parallel auto finds a mesh: --mesh and --cp are not wanted with it");
-  if (!arguments.has("-n")) throw UsageError("option --parallel auto wants -n N ranks");
-  const std::string& path = arguments.words().at(0);
-  if (path.find("{rank}") != std::string::npos || !is_model(path))
-    throw UsageError(path + ": option --parallel is for a model of one device");
+std::vector<MeshChoice> judged_ways(const Arguments& arguments, int ranks, size_t memory_limit) {
+  const std::string& model = arguments.words().at(0);
+  BuildOptions options;
+  options.shapes = {given_shapes(arguments, model)};
+  options.held = arguments.values("--hold");
+  options.fuse = !arguments.has("--no-fuse");
+  options.matmul = arguments.value("--matmul");
+  return judge_meshes(model, ranks, options, device_profile(), memory_limit);
+}
+
+Arguments with_judged_mesh(const Arguments& arguments, const Command& command) {
+  if (!arguments.has("--parallel")) {
+    if (arguments.has("--memory-limit"))
+      throw UsageError("option --memory-limit is for --parallel auto");
+    if (arguments.has("-n") && command.name != "run")
+      throw UsageError("option -n is for --parallel auto; --mesh says how many ranks there are");
+    return arguments;
+  }
+  const std::string model = model_to_judge(arguments);
   const size_t limit =
       arguments.has("--memory-limit") ? parse_bytes(arguments.value("--memory-limit")) : 0;
-  BuildOptions options;
-  options.shapes = parse_shapes(arguments.values("--shape"));
   const std::vector<MeshChoice> choices =
-      judge_meshes(path, arguments.number("-n", 1, 1), options, device_profile(), limit);
-  std::printf("%s\n", judged_table(choices).c_str());
+      judged_ways(arguments, arguments.number("-n", 1, 1), limit);
+  std::string shapes;
+  for (const auto& [name, shape] : example_shapes(model, given_shapes(arguments, model)))
+    shapes += (shapes.empty() ? "" : ", ") + name + " " + to_string(shape);
+  std::printf("judged for %s:\n%s\n", shapes.c_str(), judged_table(choices).c_str());
   std::fflush(stdout);
   const MeshChoice& best = choices.at(0);
   if (!best.fits)
     throw UsageError("no way for " + arguments.value("-n") + " ranks fits: the least memory is " +
                      bytes_text(best.memory_bytes) + " of a rank (" +
-                     (best.mesh.empty() ? "one rank" : best.mesh) + "); --memory-limit is " +
+                     (best.mesh.empty() ? best.name : best.mesh) + "); --memory-limit is " +
                      arguments.value("--memory-limit"));
-  std::vector<std::string> line = arguments.without({"--parallel", "--memory-limit"});
+  // Elsewhere ranks are counted for --parallel alone.
+  std::vector<std::string> line =
+      arguments.without({"--parallel", "--memory-limit", command.name == "run" ? "" : "-n"});
   if (!best.mesh.empty()) line.insert(line.begin(), {"--mesh", best.mesh});
-  if (best.mesh.find("cp=") != std::string::npos) line.insert(line.begin(), {"--cp", best.context});
-  return line;
+  if (!best.context.empty()) line.insert(line.begin(), {"--cp", best.context});
+  return Arguments(line, command.options);
 }
 
 }  // namespace tutti::cli

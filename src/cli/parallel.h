@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <vector>
+
 #include "cli/arguments.h"
+#include "tutti/tutti.h"
 
 namespace tutti::cli {
 
 /// `options`, and after them --parallel and --memory-limit.
 std::vector<Option> with_parallel_options(std::vector<Option> options);
 
+/// The ways for so many ranks to run the model of a command's line, the best first: judged for the
+/// shapes of its --input and --shape, others as the model was exported with, by what this machine
+/// was once measured to do, which is kept in the user's cache folder.
+std::vector<MeshChoice> judged_ways(const Arguments& arguments, int ranks, size_t memory_limit = 0);
+
 /// The line of a command on a model with --mesh and --cp in place of --parallel auto: those of the
-/// first choice of judge_meshes for -n ranks. Prints what was judged, by what this machine was once
-/// measured to do, which is kept in the user's cache folder.
+/// first of judged_ways for -n ranks, which are printed.
 ///
-/// Throws UsageError where no way fits --memory-limit, and for options that contradict each other.
-std::vector<std::string> with_judged_mesh(const Arguments& arguments);
+/// Throws UsageError where no way fits --memory-limit, for options that contradict each other, and
+/// for those that want --parallel.
+Arguments with_judged_mesh(const Arguments& arguments, const Command& command);
 
 }  // namespace tutti::cli

@@ -45,9 +45,8 @@ bool RankArguments::writes(const std::string& option) const {
   const std::string path = arguments_.value(option);
   if (!arguments_.has(option) || has_name(path, "rank")) return arguments_.has(option);
   if (places_.empty()) return rank_ == 0;
-  return std::all_of(places_.begin(), places_.end(), [&](const AxisPlace& p) {
-    return p.place == 0 || has_name(path, p.axis);
-  });
+  return std::all_of(places_.begin(), places_.end(),
+                     [&](const AxisPlace& p) { return p.place == 0 || has_name(path, p.axis); });
 }
 
 double RankArguments::tolerance(double otherwise) const {
@@ -73,12 +72,18 @@ BuildOptions RankArguments::build_options() const {
   return options;
 }
 
+std::vector<std::string> RankArguments::input_files() const {
+  std::vector<std::string> files = arguments_.values("--input");
+  for (std::string& file : files) file = fill(file);
+  return files;
+}
+
 TensorMap RankArguments::inputs(Engine& engine) const {
   const std::vector<InputShapes> shapes = parse_shapes(arguments_.values("--shape"));
   if (shapes.size() > 1) throw UsageError("option --shape gives an input two shapes");
-  std::vector<std::string> files = arguments_.values("--input");
-  for (std::string& file : files) file = fill(file);
-  TensorMap inputs = read_inputs(files, engine.inputs());
+  std::vector<std::string> names;
+  for (const PortInfo& port : engine.inputs()) names.push_back(port.name);
+  TensorMap inputs = read_inputs(input_files(), names);
   require_known_inputs(engine, inputs);
   const bool random = arguments_.has("--random-inputs");
   if (!random) require_all_inputs(engine, inputs);

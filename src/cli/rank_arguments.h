@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cli/arguments.h"
 #include "cli/mesh_options.h"
@@ -30,6 +31,8 @@ class RankArguments {
   /// Of --tolerance; throws UsageError.
   double tolerance(double otherwise) const;
 
+  /// The values of --input.
+  std::vector<std::string> input_files() const;
   /// How the model is built: with the mesh, for this rank.
   BuildOptions build_options() const;
   /// The inputs, given and random; the engine is planned for them.

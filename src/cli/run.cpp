@@ -107,12 +107,9 @@ int run_as_rank(const Arguments& arguments, int wanted, const std::string& mesh)
   return run_processes(arguments, wanted);
 }
 
-int run(const Arguments& arguments) {
-  if (arguments.words().size() != 1) throw UsageError("run: one MODEL or ENGINE is wanted");
-  if (arguments.has("--parallel"))
-    return run(Arguments(with_judged_mesh(arguments), run_command().options));
-  if (arguments.has("--memory-limit"))
-    throw UsageError("option --memory-limit is for --parallel auto");
+int run(const Arguments& given) {
+  if (given.words().size() != 1) throw UsageError("run: one MODEL or ENGINE is wanted");
+  const Arguments arguments = with_judged_mesh(given, run_command());
   std::string mesh;
   const int wanted = ranks_of_mesh(arguments, mesh);
   require_names_by_request(arguments, mesh);

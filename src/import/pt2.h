@@ -13,7 +13,8 @@ namespace tutti {
 struct ImportReport {
   size_t nodes = 0;                         ///< calls, those in sub-graphs included
   std::map<std::string, size_t> operators;  ///< how often each target is called
-  size_t unused = 0;  ///< parameters, buffers and constants that nothing reads
+  size_t unused = 0;     ///< parameters, buffers and constants that nothing reads
+  SymbolValues example;  ///< of symbols that inputs have, in the example that was exported
 };
 
 struct ImportOptions {

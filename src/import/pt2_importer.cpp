@@ -96,6 +96,7 @@ tutti::Graph Importer::import(ImportReport& report) {
   refuse_shared_storage();
   function_.remove_dead();
   for (const auto& [name, source] : sources_) report.unused += source.resident == kNone;
+  report.example = hints_;
   graph_.functions.push_back(std::move(function_));
   return std::move(graph_);
 }

@@ -141,28 +141,6 @@ class Pricer {
   double travelling_ = 0;  // seconds of messages on their way
 };
 
-std::vector<Strategy> strategies(int ranks) {
-  std::vector<Strategy> all;
-  for (int dp = 1; dp <= ranks; ++dp) {
-    if (ranks % dp != 0) continue;
-    for (int tp = 1; tp <= ranks / dp; ++tp) {
-      if (ranks / dp % tp != 0) continue;
-      const int cp = ranks / dp / tp;
-      std::vector<Mesh::Axis> axes;
-      if (dp > 1) axes.push_back({"dp", dp});
-      if (tp > 1) axes.push_back({"tp", tp});
-      if (cp > 1) axes.push_back({"cp", cp});
-      std::vector<std::string> contexts = {"ulysses"};
-      if (cp > 1) contexts = {"ulysses", "gather_kv", "ring"};
-      for (int u = 2; u < cp; ++u)
-        if (cp % u == 0)
-          contexts.push_back("ulysses:" + std::to_string(u) + ",ring:" + std::to_string(cp / u));
-      for (std::string& context : contexts) all.push_back({Mesh(axes), std::move(context)});
-    }
-  }
-  return all;
-}
-
 }  // namespace
 
 Cost price(const Function& local, const Profile& profile) { return Pricer(local, profile).run(); }
@@ -184,8 +162,9 @@ Cost price(const Function& f, const Strategy& strategy, const Profile& profile) 
 std::vector<Judged> judge(const Function& f, int ranks, const Profile& profile,
                           int64_t memory_limit) {
   std::vector<Judged> all;
-  for (const Strategy& strategy : strategies(ranks)) {
-    Judged judged{strategy, price(f, strategy, profile), true};
+  for (NamedStrategy& named : strategies(ranks)) {
+    const Cost cost = price(f, named.strategy, profile);
+    Judged judged{std::move(named), cost, true};
     judged.fits = memory_limit == 0 || judged.cost.memory_bytes() <= memory_limit;
     all.push_back(std::move(judged));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "shard/shard.h"
+#include "shard/strategies.h"
 
 namespace tutti::shard {
 
@@ -34,8 +35,7 @@ Cost price(const Function& local, const Profile& profile);
 Cost price(const Function& f, const Strategy& strategy, const Profile& profile);
 
 /// A strategy for a network, and what its slowest rank has to do.
-struct Judged {
-  Strategy strategy;
+struct Judged : NamedStrategy {
   Cost cost;
   bool fits = true;  ///< no rank needs more memory than the limit
 };
