@@ -41,7 +41,7 @@ Function renamed(Function f) {
 
 bool same(const shard::Placements& a, const shard::Placements& b) {
   const auto facts = [](const shard::NodePlacement& p) {
-    return std::tie(p.in, p.out, p.product_partial, p.settled);
+    return std::tie(p.in, p.out, p.reduced_within, p.settled);
   };
   return a.values == b.values &&
          std::equal(a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(),

@@ -15,7 +15,7 @@ std::vector<PlacementInfo> Engine::placements(size_t plan, const std::string& va
                    program->plans.size());
   if (program->mesh.empty() || program->plans.empty()) return {};
   const shard::Ways ways = shard::ways_of({shard::Mesh::parse(program->mesh), program->context});
-  const Function f = function_to_shard(*program, program->plans[plan].symbols, state_->options);
+  Function f = function_to_shard(*program, program->plans[plan].symbols, state_->options);
   const shard::Sharding sharding = shard::sharding_of(f, ways);
   std::vector<PlacementInfo> list;
   std::vector<std::string> names;

@@ -6,17 +6,16 @@
 namespace tutti {
 namespace {
 
-// Where the extents of the indices stand: in place of adjacent axes, else in front.
-int place_of_indices(std::span<const int64_t> axes) {
-  const bool adjacent = axes.back() - axes.front() + 1 == static_cast<int64_t>(axes.size());
-  return adjacent ? static_cast<int>(axes.front()) : 0;
-}
-
 bool has(std::span<const int64_t> axes, int64_t axis) {
   return std::find(axes.begin(), axes.end(), axis) != axes.end();
 }
 
 }  // namespace
+
+int place_of_indices(std::span<const int64_t> axes) {
+  const bool adjacent = axes.back() - axes.front() + 1 == static_cast<int64_t>(axes.size());
+  return adjacent ? static_cast<int>(axes.front()) : 0;
+}
 
 Shape indexed_shape(const Shape& x, std::span<const int64_t> axes, const Shape& index) {
   Shape shape;

@@ -11,6 +11,9 @@ namespace tutti {
 
 // Advanced indexing, shared by take, index and index_put.
 
+/// Where the extents of the indices stand: in place of adjacent axes, else in front.
+int place_of_indices(std::span<const int64_t> axes);
+
 /// The shape of x indexed at `axes` by tensors broadcast to `index`.
 Shape indexed_shape(const Shape& x, std::span<const int64_t> axes, const Shape& index);
 /// The same for known extents.

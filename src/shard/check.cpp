@@ -137,16 +137,9 @@ class Checker {
     if (op.as<Reshape>()) return reshape();
     if (const auto* slice = op.as<Slice>()) return this->slice(*slice);
     if (const auto* concat = op.as<Concat>()) return this->concat(*concat);
-    if (const auto f = factors(op, types(node_->inputs), types(node_->outputs)))
-      return by_factors(*f);
+    if (const auto f = factors(f_, *node_)) return by_factors(*f);
     for (size_t i = 0; i < p_->in.size(); ++i) whole(p_->in[i], node_->inputs[i]);
     for (size_t i = 0; i < p_->out.size(); ++i) whole(p_->out[i], node_->outputs[i]);
-  }
-
-  std::vector<TensorType> types(const std::vector<ValueId>& ids) const {
-    std::vector<TensorType> list;
-    for (const ValueId id : ids) list.push_back(f_.type(id));
-    return list;
   }
 
   void whole(const Placement& p, ValueId id) const {
@@ -222,23 +215,24 @@ class Checker {
       once(t, id, d);
       if (t) summed |= t->axes();
     };
-    bool addend = false;
+    bool within = f.reduced_by.has_value();
     for (size_t i = 0; i < f.in.size(); ++i) {
-      addend = addend || f.addend[i];
+      within = within || f.addend[i];
       for (size_t d = 0; !f.addend[i] && d < f.in[i].size(); ++d)
         visit(p_->in[i].dims[d], f.in[i][d], node_->inputs[i], d);
     }
-    expect(p_->product_partial == (addend ? summed : 0), "adds up over ", text(p_->product_partial),
-           " before its addend, which is added once; ", text(addend ? summed : 0), " is wanted");
+    expect(p_->reduced_within == (within ? summed : 0), "reduces over '", text(p_->reduced_within),
+           "' before its addend, which is added once; over '", text(within ? summed : 0),
+           "' is wanted");
     for (size_t i = 0; i < f.out.size(); ++i)
       for (size_t d = 0; d < f.out[i].size(); ++d) {
         const MaybeTable& t = p_->out[i].dims[d];
         // A sum that is added up may be left in parts.
-        if (t && (t->axes() & ~p_->product_partial) == 0 && t->axes() != 0) continue;
+        if (t && (t->axes() & ~p_->reduced_within) == 0 && t->axes() != 0) continue;
         visit(t, f.out[i][d], node_->outputs[i], d);
       }
     addends(f);
-    const AxisSet wanted = passed() | (summed & ~p_->product_partial);
+    const AxisSet wanted = passed() | (summed & ~p_->reduced_within);
     for (size_t i = 0; i < p_->out.size(); ++i)
       expect(p_->out[i].partial == wanted, "value ", name(node_->outputs[i]), " is a sum over '",
              text(p_->out[i].partial), "'; over '", text(wanted), "' is wanted");
@@ -250,8 +244,10 @@ class Checker {
       if (!f.addend[i]) continue;
       const auto& result = p_->out[0].dims;
       for (size_t d = 0; d < f.in[i].size(); ++d) {
-        const size_t at = result.size() - f.in[i].size() + d;
-        same(p_->in[i].dims[d], f.in[i][d] < 0 ? MaybeTable() : result[at], node_->inputs[i], d);
+        const auto at = std::find(f.out[0].begin(), f.out[0].end(), f.in[i][d]) - f.out[0].begin();
+        const bool follows = f.in[i][d] >= 0;
+        same(p_->in[i].dims[d], follows ? result[static_cast<size_t>(at)] : MaybeTable(),
+             node_->inputs[i], d);
       }
     }
   }

@@ -146,8 +146,8 @@ TEST(Check, RefusesABiasThatIsAddedByEachRank) {
   const ValueId a = n.made({4, 6}), b = n.input({6, 5}), c = n.input({5});
   n.add(Matmul{}, {a, b, c});
   n.place(a, 1, blocks(6));
-  EXPECT_EQ(n.node().product_partial, kTp);
-  n.node().product_partial = 0;
+  EXPECT_EQ(n.node().reduced_within, kTp);
+  n.node().reduced_within = 0;
   Placement sum = Placement::whole(2);
   sum.partial = kTp;
   n.set_result(sum);

@@ -12,12 +12,6 @@
 namespace tutti::shard {
 namespace {
 
-std::vector<TensorType> types_of(const Function& f, const std::vector<ValueId>& ids) {
-  std::vector<TensorType> types;
-  for (const ValueId id : ids) types.push_back(f.type(id));
-  return types;
-}
-
 bool reads(const Node& node, ValueId value) {
   return std::find(node.inputs.begin(), node.inputs.end(), value) != node.inputs.end();
 }
@@ -34,8 +28,7 @@ Desires::Desires(const Function& f, const Mesh& mesh) : f_(f), mesh_(mesh) {
   }
   for (size_t n = 0; n < f.nodes.size(); ++n) {
     const Node& node = f.nodes[n];
-    facts->factors.push_back(
-        shard::factors(node.op, types_of(f, node.inputs), types_of(f, node.outputs)));
+    facts->factors.push_back(shard::factors(f, node));
     for (const ValueId id : node.inputs) {
       std::vector<size_t>& users = facts->users[static_cast<size_t>(id)];
       if (users.empty() || users.back() != n) users.push_back(n);
@@ -46,6 +39,7 @@ Desires::Desires(const Function& f, const Mesh& mesh) : f_(f), mesh_(mesh) {
 
 Desires Desires::none() const {
   Desires result = *this;
+  result.decomposes_ = false;
   for (auto& tables : result.tables_) std::fill(tables.begin(), tables.end(), std::nullopt);
   return result;
 }
@@ -100,11 +94,14 @@ void Desires::through_factors(const Node& node, const Factors& f, Spot spot, con
       for (size_t d = 0; d < f.out[i].size(); ++d)
         each(node.outputs[i], static_cast<int>(d), f.out[i][d]);
   };
+  const auto spreads = [&](int factor) {
+    if (factor < 0) return false;
+    const Factors::Factor& own = f.list[static_cast<size_t>(factor)];
+    return !own.whole || (own.decomposes && decomposes_);
+  };
   std::vector<int> reached;
   visit([&](ValueId id, int dim, int factor) {
-    if (id == spot.value && dim == spot.dim && factor >= 0 &&
-        !f.list[static_cast<size_t>(factor)].whole)
-      reached.push_back(factor);
+    if (id == spot.value && dim == spot.dim && spreads(factor)) reached.push_back(factor);
   });
   visit([&](ValueId id, int dim, int factor) {
     if (std::find(reached.begin(), reached.end(), factor) != reached.end()) set(id, dim, table);

@@ -15,7 +15,8 @@ namespace tutti::shard {
 class Desires {
  public:
   Desires(const Function& f, const Mesh& mesh);
-  /// None yet, for the same function.
+  /// None yet, for the same function, to try what follows from a table where operators are as
+  /// they are: it does not spread through those that would have to be written out.
   Desires none() const;
 
   /// Places a table and spreads it; `reason` says why, for people. False where another one is.
@@ -63,6 +64,7 @@ class Desires {
 
   const Function& f_;
   const Mesh& mesh_;
+  bool decomposes_ = true;
   std::vector<std::vector<std::optional<Table>>> tables_;  // by value and dimension
   std::vector<std::vector<Origin>> origins_;               // the same
   Origin now_;                                             // of tables that are set

@@ -76,7 +76,7 @@ class Explainer {
     const NodePlacement& placed = placements_.nodes[static_cast<size_t>(node - f_.nodes.data())];
     const Placement& given = placed.out[static_cast<size_t>(at_output)];
     // Those of a product are added before its bias.
-    const AxisSet added = placed.product_partial | (given.partial & ~at(value).partial);
+    const AxisSet added = placed.reduced_within | (given.partial & ~at(value).partial);
     if (added != 0)
       say("addends of ", mesh_.text(added), " from ", node_text(*node), " are added at once");
     if (given.dims != at(value).dims)

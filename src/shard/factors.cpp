@@ -11,6 +11,7 @@
 #include "ops/conv.h"
 #include "ops/elementwise.h"
 #include "ops/gather.h"
+#include "ops/indexing.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/pool.h"
@@ -40,8 +41,14 @@ class Builder {
   size_t results() const { return out_shapes_.size(); }
 
   int factor(int64_t extent, bool whole = false) {
-    f_.list.push_back({extent, whole, false});
+    f_.list.push_back({extent, whole, false, false});
     return static_cast<int>(f_.list.size()) - 1;
+  }
+  // Whole unless the operator is written out in other operators.
+  int decomposing(int64_t extent) {
+    const int f = factor(extent, true);
+    f_.list.back().decomposes = true;
+    return f;
   }
   // Negative dims count from the end. A dim of extent 1 where the factor has more is broadcast.
   void in(size_t operand, int dim, int factor) {
@@ -57,6 +64,7 @@ class Builder {
     f.in_result = true;
   }
   void set_addend(size_t operand) { f_.addend[operand] = true; }
+  void reduce_by(comm::Reduce reduce) { f_.reduced_by = reduce; }
   void whole_operand(size_t operand) {
     for (int d = 0; d < rank(operand); ++d) in(operand, d, factor(extent(operand, d), true));
   }
@@ -99,9 +107,10 @@ void broadcast(Builder& b, int skip = 0, const std::vector<size_t>& operands = {
 }
 
 // Operand 0 and all results have the same dims but for `axis`, which stays whole.
-void along(Builder& b, int64_t axis) {
+void along(Builder& b, int64_t axis, bool decomposes = false) {
   for (int d = 0; d < b.rank(0); ++d) {
-    const int f = b.factor(b.extent(0, d), d == axis);
+    const int64_t extent = b.extent(0, d);
+    const int f = d == axis && decomposes ? b.decomposing(extent) : b.factor(extent, d == axis);
     b.in(0, d, f);
     for (size_t r = 0; r < b.results(); ++r)
       if (b.out_rank(r) == b.rank(0)) b.out(r, d, f);
@@ -120,27 +129,43 @@ void matmul(Builder& b) {
   b.out(0, -1, n);
 }
 
-// Last dims of operands after the first belong to the last dims of x, which stay whole.
-void norm(Builder& b, int64_t axes) {
-  const int first = b.rank(0) - static_cast<int>(axes);
+// Dims of x from `first` are normalized together; those of operands after x begin there.
+void norm(Builder& b, int first) {
   for (int d = 0; d < b.rank(0); ++d) {
-    const int f = b.factor(b.extent(0, d), d >= first);
+    const int f = d < first ? b.factor(b.extent(0, d)) : b.decomposing(b.extent(0, d));
     b.in(0, d, f);
     b.out(0, d, f);
     for (size_t i = 1; i < b.operands(); ++i)
-      if (d >= first) b.in(i, d - first, f);
+      if (d >= first && d - first < b.rank(i)) b.in(i, d - first, f);
   }
 }
 
-void reduce(Builder& b, const Reduce& op) {
+comm::Reduce over_ranks(std::string_view fn) {
+  if (fn == "max" || fn == "any") return comm::Reduce::max;
+  return fn == "prod" ? comm::Reduce::prod : comm::Reduce::min;
+}
+
+void reduce(Builder& b, const Reduce& op, DType dtype) {
+  // Addends of sums and means, and what has a limit that changes nothing.
+  const bool apart = op.fn == "sum" || op.fn == "mean" || op.fn == "any" || op.fn == "all" ||
+                     is_float(dtype);
   int result = 0;
   for (int d = 0; d < b.rank(0); ++d) {
     const bool reduced = std::find(op.axes.begin(), op.axes.end(), d) != op.axes.end();
-    // A sum of parts is a partial sum; other reductions take whole rows.
-    const int f = b.factor(b.extent(0, d), reduced && op.fn != "sum");
+    const int f = b.factor(b.extent(0, d), reduced && !apart);
     b.in(0, d, f);
     if (!reduced) b.out(0, result, f);
     if (!reduced || op.keep) ++result;
+  }
+  if (op.fn != "sum" && op.fn != "mean") b.reduce_by(over_ranks(op.fn));
+}
+
+void arg_reduce(Builder& b, const ArgReduce& op) {
+  for (int d = 0, result = 0; d < b.rank(0); ++d) {
+    const int f = b.factor(b.extent(0, d), d == op.axis);
+    b.in(0, d, f);
+    if (d != op.axis) b.out(0, result, f);
+    if (d != op.axis || op.keep) ++result;
   }
 }
 
@@ -156,9 +181,12 @@ void conv(Builder& b, const Conv& op) {
   const int batch = b.factor(b.extent(0, 0));
   b.in(0, 0, batch);
   b.out(0, 0, batch);
+  if (b.operands() > 2) b.set_addend(2);
   // Output channels are rows of the weight, its columns when transposed.
   if (op.groups != 1) return;
-  const int o = b.factor(b.out_extent(0, 1));
+  const int o = b.factor(b.out_extent(0, 1)), c = b.factor(b.extent(0, 1));
+  b.in(0, 1, c);
+  b.in(1, op.transposed ? 0 : 1, c);
   b.in(1, op.transposed ? 1 : 0, o);
   if (b.operands() > 2) b.in(2, 0, o);
   b.out(0, 1, o);
@@ -172,19 +200,37 @@ void permute(Builder& b, const Permute& op) {
   }
 }
 
-// x: before axis! after, index: i -> y: before i after
-void take(Builder& b, int64_t axis) {
-  const int index_rank = b.rank(1);
-  for (int d = 0; d < b.rank(0); ++d) {
-    const int f = b.factor(b.extent(0, d), d == axis);
+// Elements that other ranks have are zeros in a rank's result, which add up.
+bool adds_up(DType dtype) { return dtype != DType::boolean; }
+
+// x is indexed at `axes` by operands that broadcast against each other.
+void index(Builder& b, const std::vector<int64_t>& axes, DType dtype) {
+  const int kept = b.rank(0) - static_cast<int>(axes.size()), index_rank = b.out_rank() - kept;
+  const int first = place_of_indices(axes);
+  for (int d = 0, seen = 0; d < b.rank(0); ++d) {
+    const bool indexed = std::find(axes.begin(), axes.end(), d) != axes.end();
+    const int f = b.factor(b.extent(0, d), indexed && !adds_up(dtype));
     b.in(0, d, f);
-    if (d < axis) b.out(0, d, f);
-    if (d > axis) b.out(0, d + index_rank - 1, f);
+    if (indexed) continue;
+    b.out(0, seen < first ? seen : seen + index_rank, f);
+    ++seen;
   }
   for (int d = 0; d < index_rank; ++d) {
+    const int f = b.factor(b.out_extent(0, first + d));
+    b.out(0, first + d, f);
+    for (size_t i = 1; i < b.operands(); ++i)
+      if (const int own = d - (index_rank - b.rank(i)); own >= 0) b.in(i, own, f);
+  }
+}
+
+// x and index have the same dims but for those in which index is shorter.
+void gather(Builder& b, int64_t axis, DType dtype) {
+  for (int d = 0; d < b.rank(0); ++d) {
+    const bool common = d != axis && b.extent(0, d) == b.extent(1, d);
     const int f = b.factor(b.extent(1, d));
     b.in(1, d, f);
-    b.out(0, static_cast<int>(axis) + d, f);
+    b.out(0, d, f);
+    b.in(0, d, common ? f : b.factor(b.extent(0, d), d != axis || !adds_up(dtype)));
   }
 }
 
@@ -249,25 +295,31 @@ std::optional<Factors> factors(const Op& op, std::span<const TensorType> in,
   } else if (op.as<Attention>()) {
     attention(b);
   } else if (const auto* layer = op.as<LayerNorm>()) {
-    norm(b, layer->axes);
+    norm(b, b.rank(0) - static_cast<int>(layer->axes));
   } else if (const auto* rms = op.as<RmsNorm>()) {
-    norm(b, rms->axes);
+    norm(b, b.rank(0) - static_cast<int>(rms->axes));
   } else if (op.as<GroupNorm>()) {
-    leading(b, 1);
+    norm(b, 1);
   } else if (const auto* softmax = op.as<Softmax>()) {
-    along(b, softmax->axis);
+    along(b, softmax->axis, true);
   } else if (const auto* scan = op.as<Scan>()) {
     along(b, scan->axis);
   } else if (const auto* top = op.as<TopK>()) {
     along(b, top->axis);
   } else if (const auto* r = op.as<Reduce>()) {
-    reduce(b, *r);
+    reduce(b, *r, in[0].dtype);
   } else if (const auto* p = op.as<Permute>()) {
     permute(b, *p);
   } else if (const auto* c = op.as<Conv>()) {
     conv(b, *c);
   } else if (const auto* t = op.as<Take>()) {
-    take(b, t->axis);
+    index(b, {t->axis}, in[0].dtype);
+  } else if (const auto* many = op.as<Index>()) {
+    index(b, many->axes, in[0].dtype);
+  } else if (const auto* g = op.as<Gather>()) {
+    gather(b, g->axis, in[0].dtype);
+  } else if (const auto* arg = op.as<ArgReduce>()) {
+    arg_reduce(b, *arg);
   } else if (const auto* padded = op.as<Pad>()) {
     pad(b, *padded);
   } else if (op.as<Resize>() || op.as<Pool>() || op.as<AdaptivePool>()) {
@@ -276,6 +328,13 @@ std::optional<Factors> factors(const Op& op, std::span<const TensorType> in,
     return std::nullopt;
   }
   return b.take();
+}
+
+std::optional<Factors> factors(const Function& f, const Node& node) {
+  std::vector<TensorType> in, out;
+  for (const ValueId id : node.inputs) in.push_back(f.type(id));
+  for (const ValueId id : node.outputs) out.push_back(f.type(id));
+  return factors(node.op, in, out);
 }
 
 }  // namespace tutti::shard

@@ -5,7 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "ir/op.h"
+#include "ir/graph.h"
+#include "tutti/communicator.h"
 
 namespace tutti::shard {
 
@@ -15,7 +16,8 @@ struct Factors {
   struct Factor {
     int64_t extent = 1;
     bool whole = false;      ///< may not be split
-    bool in_result = false;  ///< else it is summed over, and a split leaves a partial sum
+    bool in_result = false;  ///< else the operator takes it together, and a split leaves addends
+    bool decomposes = false;  ///< whole, but may be split once the operator is written out
   };
   /// No factor: a dimension of extent 1 that is broadcast.
   static constexpr int kBroadcast = -1;
@@ -23,6 +25,9 @@ struct Factors {
   std::vector<Factor> list;
   std::vector<std::vector<int>> in, out;  ///< by operand or result, by dimension
   std::vector<bool> addend;               ///< by operand: added once, after a sum over ranks
+  /// What ranks have of parts of a factor that is taken together are no addends of a sum: it is
+  /// reduced over ranks at once, in this way.
+  std::optional<comm::Reduce> reduced_by;
 };
 
 /// The factors of an operator with these operands, all of them concrete; nothing for reshape,
@@ -30,6 +35,9 @@ struct Factors {
 /// run as they are, on whole operands.
 std::optional<Factors> factors(const Op& op, std::span<const TensorType> in,
                                std::span<const TensorType> out);
+
+/// Those of a node.
+std::optional<Factors> factors(const Function& f, const Node& node);
 
 /// Whether the operator has a rule of its own beside factors.
 bool has_own_rule(const Op& op);

@@ -6,11 +6,11 @@
 #include "core/error.h"
 #include "ops/attention.h"
 #include "ops/concat.h"
-#include "ops/constant.h"
+#include "ops/conv.h"
 #include "ops/elementwise.h"
-#include "ops/matmul.h"
 #include "ops/views.h"
 #include "shard/attention_local.h"
+#include "shard/parts.h"
 #include "shard/reshard.h"
 
 namespace tutti::shard {
@@ -85,12 +85,13 @@ class Localizer {
 
   void add_node(const Node& node, const NodePlacement& p) {
     std::vector<ValueId> in;
-    const bool late = p.product_partial != 0;
+    const auto f = factors(f_, node);
     for (size_t i = 0; i < node.inputs.size(); ++i)
-      if (!(late && i == 2)) in.push_back(version(node.inputs[i], p.in[i], node.scope));
+      if (p.reduced_within == 0 || !f->addend[i])
+        in.push_back(version(node.inputs[i], p.in[i], node.scope));
     std::vector<ValueId> out;
-    if (late)
-      out = {matmul_then_add(node, p, in)};
+    if (p.reduced_within != 0)
+      out = {reduced_within(node, p, *f, in)};
     else if (node.op.as<Attention>())
       out = {localize_attention(local_, mesh_, rank_,
                                 {node, shape(node.inputs[0]), shape(node.inputs[1]), p, in,
@@ -98,7 +99,7 @@ class Localizer {
     else if (node.op.as<Slice>())
       out = {slice(node, p, in[0])};
     else
-      out = local_.add(local_op(node, p), in, f_.value(node.outputs[0]).name, node.scope);
+      out = add_part(node, p, in);
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       add_version(node.outputs[i], p.out[i], out[i]);
       check(node, p.out[i], node.outputs[i], out[i]);
@@ -113,19 +114,41 @@ class Localizer {
             " on rank ", rank_, " gives ", found, "; ", wanted, " is wanted");
   }
 
-  // The product of parts, its sum over ranks, and then the addend, once.
-  ValueId matmul_then_add(const Node& node, const NodePlacement& p,
-                          const std::vector<ValueId>& in) {
-    Placement product = p.out[0];
-    for (size_t d = 0; d < product.dims.size(); ++d)
-      if (product.dims[d] && (product.dims[d]->axes() & p.product_partial) != 0)
-        product.dims[d].reset();
-    product.partial = p.product_partial;
-    const ValueId parts = local_.add1(Matmul{}, in, "", node.scope);
-    const ValueId sum =
-        resharder_.reshard(parts, shape(node.outputs[0]), product, p.out[0], node.scope);
-    const ValueId addend = version(node.inputs[2], p.in[2], node.scope);
-    return local_.add1(ElementwiseOp{Elementwise::add}, {sum, addend}, "", node.scope);
+  // What the parts give, reduced over ranks, and then the addend, once.
+  ValueId reduced_within(const Node& node, const NodePlacement& p, const Factors& f,
+                         const std::vector<ValueId>& in) {
+    const ValueId y = node.outputs[0];
+    Placement part = p.out[0];
+    for (auto& table : part.dims)
+      if (table && (table->axes() & p.reduced_within) != 0) table.reset();
+    part.partial = p.reduced_within;
+    const ValueId result =
+        resharder_.reshard(add_part(node, p, in)[0], shape(y), part, p.out[0], node.scope,
+                           f.reduced_by.value_or(comm::Reduce::sum));
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (!f.addend[i]) continue;
+      ValueId addend = version(node.inputs[i], p.in[i], node.scope);
+      // A convolution's is of the channels.
+      if (node.op.as<Conv>()) {
+        Shape channels(shape(y).rank() - 1, 1);
+        channels[0] = local_.type(addend).shape[0];
+        addend = local_.add1(Reshape{channels}, {addend}, "", node.scope);
+      }
+      return local_.add1(ElementwiseOp{Elementwise::add}, {result, addend}, "", node.scope);
+    }
+    return result;
+  }
+
+  std::vector<ValueId> add_part(const Node& node, const NodePlacement& p,
+                                const std::vector<ValueId>& in) {
+    Held x;
+    if (!node.inputs.empty()) {
+      x.extents = shape(node.inputs[0]);
+      for (int d = 0; d < x.extents.rank(); ++d)
+        x.ranges.push_back(held(p.in[0], d, x.extents[d], rank_));
+    }
+    return add_on_part(local_, local_op(node, p), x, in, f_.value(node.outputs[0]).name,
+                       node.scope);
   }
 
   ValueId slice(const Node& node, const NodePlacement& p, ValueId x) {

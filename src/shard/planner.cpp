@@ -105,6 +105,10 @@ class Planner {
     for (size_t i = 0; i < node.outputs.size(); ++i)
       for (size_t d = 0; d < f.out[i].size(); ++d)
         consider(f.out[i][d], desires_.at(node.outputs[i], static_cast<int>(d)));
+    // Weights are whole, and read in the parts that are desired.
+    for (size_t i = 0; i < node.inputs.size(); ++i)
+      for (size_t d = 0; f_.value(node.inputs[i]).resident != kNone && d < f.in[i].size(); ++d)
+        consider(f.in[i][d], desires_.at(node.inputs[i], static_cast<int>(d)));
     std::vector<size_t> order(node.inputs.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
@@ -167,18 +171,18 @@ class Planner {
         if (dims[d] >= 0) one.dims[d] = chosen[static_cast<size_t>(dims[d])];
       return one;
     };
-    bool addend = false;
+    bool within = f.reduced_by.has_value();
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       p.in.push_back(placement(f.in[i]));
       p.in.back().partial = value(node.inputs[i]).partial & passed;
-      addend = addend || f.addend[i];
+      within = within || f.addend[i];
     }
     for (const auto& dims : f.out) {
       p.out.push_back(placement(dims));
       p.out.back().partial = passed | summed;
     }
-    if (summed != 0 && addend) {
-      p.product_partial = summed;
+    if (summed != 0 && within) {
+      p.reduced_within = summed;
       Placement sum = p.out[0];
       for (int d = 0; d < shape(node.outputs[0]).rank(); ++d) {
         const auto& wanted = desires_.at(node.outputs[0], d);
@@ -189,9 +193,9 @@ class Planner {
       p.out[0] = sum;
       // The addend is where the sum is.
       for (size_t i = 0; i < node.inputs.size(); ++i)
-        if (f.addend[i])
-          for (size_t d = 0; d < f.in[i].size(); ++d)
-            if (f.in[i][d] >= 0) p.in[i].dims[d] = sum.dims[sum.dims.size() - f.in[i].size() + d];
+        for (size_t d = 0; f.addend[i] && d < f.in[i].size(); ++d)
+          for (size_t o = 0; o < sum.dims.size(); ++o)
+            if (f.in[i][d] >= 0 && f.in[i][d] == f.out[0][o]) p.in[i].dims[d] = sum.dims[o];
     }
     if (shared >= 0) {
       p.settled = p.out;

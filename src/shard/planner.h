@@ -12,8 +12,9 @@ enum class Context : uint8_t { gather_kv, ulysses, ring };
 struct NodePlacement {
   std::vector<Placement> in;
   std::vector<Placement> out;
-  /// Sums over ranks that operands with `addend` wait for: the product has them, out has not.
-  AxisSet product_partial = 0;
+  /// Axes over which results of parts are reduced within the node: a product before its addend, a
+  /// maximum in its own way. Out has them no more.
+  AxisSet reduced_within = 0;
   /// Where results go at once, after the node.
   std::vector<Placement> settled;
 };

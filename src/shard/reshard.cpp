@@ -104,8 +104,8 @@ ValueId Resharder::take_mask(ValueId mask, const Ranges& rows, const Ranges& key
 }
 
 ValueId Resharder::reshard(ValueId x, const Dims& shape, Placement from, const Placement& to,
-                           const std::string& scope) {
-  if ((from.partial & ~to.partial) != 0) x = sum(x, shape, from, to, scope);
+                           const std::string& scope, comm::Reduce reduce) {
+  if ((from.partial & ~to.partial) != 0) x = reduced(x, shape, from, to, scope, reduce);
   for (const int d : missing_dims(shape, from, to))
     if (may_gather_alone(shape, from, to, d)) x = gather_evenly(x, shape, from, to, d, scope);
   if (!missing_dims(shape, from, to).empty()) x = exchange(x, shape, from, to, scope);
@@ -144,9 +144,9 @@ ValueId Resharder::slice(ValueId x, const Dims& shape, const Placement& from, co
   return x;
 }
 
-// Adds up; where a dimension is to be split over just these ranks, each gets its part of the sum.
-ValueId Resharder::sum(ValueId x, const Dims& shape, Placement& from, const Placement& to,
-                       const std::string& scope) {
+// Where a dimension is to be split over just these ranks, each gets its part of the result.
+ValueId Resharder::reduced(ValueId x, const Dims& shape, Placement& from, const Placement& to,
+                           const std::string& scope, comm::Reduce reduce) {
   const AxisSet axes = from.partial & ~to.partial;
   const std::vector<int64_t> lists = mesh_.groups(axes);
   const int size = mesh_.size(axes);
@@ -172,6 +172,7 @@ ValueId Resharder::sum(ValueId x, const Dims& shape, Placement& from, const Plac
     }
     if (!even || order.size() != shape[d]) continue;
     ReduceScatter op;
+    op.reduce = comm::to_string(reduce);
     op.ranks = lists;
     op.size = size;
     op.axis = d;
@@ -179,6 +180,7 @@ ValueId Resharder::sum(ValueId x, const Dims& shape, Placement& from, const Plac
     return add(op, {take(x, d, order, scope)}, scope);
   }
   AllReduce op;
+  op.reduce = comm::to_string(reduce);
   op.ranks = lists;
   op.size = size;
   return add(op, {x}, scope);

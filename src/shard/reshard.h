@@ -5,6 +5,7 @@
 
 #include "ir/graph.h"
 #include "shard/placement.h"
+#include "tutti/communicator.h"
 
 namespace tutti::shard {
 
@@ -17,9 +18,10 @@ class Resharder {
  public:
   Resharder(Function& local, const Mesh& mesh, int rank) : f_(local), mesh_(mesh), rank_(rank) {}
 
-  /// x is this rank's part of a value of this shape under `from`; the result under `to`.
+  /// x is this rank's part of a value of this shape under `from`; the result under `to`. What ranks
+  /// have of a partial value is reduced as said.
   ValueId reshard(ValueId x, const Dims& shape, Placement from, const Placement& to,
-                  const std::string& scope);
+                  const std::string& scope, comm::Reduce reduce = comm::Reduce::sum);
 
   /// The indices at `positions` of a dimension, in this order.
   ValueId take(ValueId x, int dim, const Ranges& positions, const std::string& scope);
@@ -28,8 +30,8 @@ class Resharder {
   ValueId take_mask(ValueId mask, const Ranges& rows, const Ranges& keys, const std::string& scope);
 
  private:
-  ValueId sum(ValueId x, const Dims& shape, Placement& from, const Placement& to,
-              const std::string& scope);
+  ValueId reduced(ValueId x, const Dims& shape, Placement& from, const Placement& to,
+                  const std::string& scope, comm::Reduce reduce);
   ValueId gather_evenly(ValueId x, const Dims& shape, Placement& from, const Placement& to, int dim,
                         const std::string& scope);
   ValueId exchange(ValueId x, const Dims& shape, Placement& from, const Placement& to,

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "ops/attention.h"
+#include "ops/decompose.h"
 #include "shard/check.h"
 #include "shard/strategy.h"
 
@@ -60,6 +61,34 @@ bool has_causal(const Function& f) {
   });
 }
 
+Desires desires_of(const Function& f, const Ways& ways) {
+  Desires desires(f, ways.mesh);
+  if (const AxisSet dp = axes_named(ways.mesh, "dp"))
+    seed_data_parallel(f, ways.mesh, dp, desires);
+  if (const AxisSet tp = axes_named(ways.mesh, "tp"))
+    seed_tensor_parallel(f, ways.mesh, tp, desires);
+  if (const AxisSet cp = axes_named(ways.mesh, "cp")) {
+    bool balanced = has_causal(f);
+    for (size_t a = 0; a < ways.context.size(); ++a)
+      if ((cp >> a & 1) != 0 && ways.context[a] == Context::ulysses) balanced = false;
+    seed_context_parallel(f, ways.mesh, cp, balanced, desires);
+  }
+  return desires;
+}
+
+// Whether an operator is asked for parts of what it takes together.
+bool takes_parts(const Function& f, const Node& node, const Desires& desires) {
+  const auto own = factors(f, node);
+  if (!own) return false;
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    for (size_t d = 0; d < own->out[i].size(); ++d)
+      if (const int factor = own->out[i][d];
+          factor >= 0 && own->list[static_cast<size_t>(factor)].decomposes &&
+          desires.at(node.outputs[i], static_cast<int>(d)))
+        return true;
+  return false;
+}
+
 }  // namespace
 
 Ways ways_of(const Strategy& strategy) {
@@ -93,27 +122,17 @@ Ways ways_of(const Strategy& strategy) {
   return ways;
 }
 
-Sharding sharding_of(const Function& f, const Ways& ways) {
-  Desires desires(f, ways.mesh);
+Sharding sharding_of(Function& f, const Ways& ways) {
+  Desires desires = desires_of(f, ways);
+  if (decompose(f, [&](const Node& node) { return takes_parts(f, node, desires); }))
+    desires = desires_of(f, ways);
   AxisSet shared = 0;
-  const auto seeds = [&](std::string_view name) {
-    const AxisSet axes = axes_named(ways.mesh, name);
-    shared |= axes;
-    return axes;
-  };
-  if (const AxisSet dp = seeds("dp")) seed_data_parallel(f, ways.mesh, dp, desires);
-  if (const AxisSet tp = seeds("tp")) seed_tensor_parallel(f, ways.mesh, tp, desires);
-  if (const AxisSet cp = seeds("cp")) {
-    bool balanced = has_causal(f);
-    for (size_t a = 0; a < ways.context.size(); ++a)
-      if ((cp >> a & 1) != 0 && ways.context[a] == Context::ulysses) balanced = false;
-    seed_context_parallel(f, ways.mesh, cp, balanced, desires);
-  }
+  for (const char* name : {"dp", "tp", "cp"}) shared |= axes_named(ways.mesh, name);
   Placements placements = place_values(f, ways.mesh, desires, ways.context, shared);
   check_placements(f, ways.mesh, placements);
   return {std::move(desires), std::move(placements)};
 }
 
-Placements shard(const Function& f, const Ways& ways) { return sharding_of(f, ways).placements; }
+Placements shard(Function& f, const Ways& ways) { return sharding_of(f, ways).placements; }
 
 }  // namespace tutti::shard

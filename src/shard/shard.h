@@ -33,9 +33,10 @@ struct Sharding {
   Placements placements;
 };
 
-/// Of a function whose extents are all numbers.
-Sharding sharding_of(const Function& f, const Ways& ways);
+/// Of a function whose extents are all numbers. Operators that take a dimension whole which is
+/// asked for in parts are written out in it; its values keep their numbers.
+Sharding sharding_of(Function& f, const Ways& ways);
 /// The placements of it.
-Placements shard(const Function& f, const Ways& ways);
+Placements shard(Function& f, const Ways& ways);
 
 }  // namespace tutti::shard
