@@ -91,7 +91,7 @@ class RandomNetwork {
   }
 
   void grow() {
-    switch (pick(0, 16)) {
+    switch (pick(0, 18)) {
       case 0:
         return unary();
       case 1:
@@ -107,6 +107,10 @@ class RandomNetwork {
         return concat();
       case 7:
         return pick(0, 1) ? reduce() : softmax();
+      case 17:
+        return indexing();
+      case 18:
+        return pick(0, 1) ? group_norm() : reduce();
       case 8:
         return norm();
       case 9:
@@ -208,7 +212,8 @@ class RandomNetwork {
 
   void reduce() {
     const ValueId x = any();
-    Reduce op{pick(0, 2) ? "sum" : pick(0, 1) ? "mean" : "max", {}, pick(0, 1) == 0};
+    static constexpr const char* kFunctions[] = {"sum", "mean", "max", "min"};
+    Reduce op{kFunctions[pick(0, 3)], {}, pick(0, 1) == 0};
     for (size_t d = 0; d < shape(x).size(); ++d)
       if (pick(0, 1)) op.axes.push_back(static_cast<int64_t>(d));
     know(add(op, {x}));
@@ -250,6 +255,43 @@ class RandomNetwork {
       index.as<int64_t>()[i] = pick(0, static_cast<int>(rows - 1));
     const ValueId table = weight({rows, extent()});
     know(add(Take{0}, {table, add(Constant{index}, {})}));
+  }
+
+  Tensor indices(const Extents& extents, int64_t below) {
+    Tensor index = Tensor::zeros(DType::i64, Dims(extents));
+    for (int64_t i = 0; i < index.elements(); ++i)
+      index.as<int64_t>()[i] = pick(static_cast<int>(-below), static_cast<int>(below - 1));
+    return index;
+  }
+
+  // Some of what a value holds along one or two axes.
+  void indexing() {
+    const ValueId x = any();
+    const Extents from = shape(x);
+    if (from.empty() || from.size() > 3) return;
+    const auto axis = static_cast<size_t>(pick(0, static_cast<int>(from.size()) - 1));
+    if (pick(0, 2) == 0) {
+      Extents to = from;
+      to[axis] = extent();
+      return know(add(Gather{static_cast<int64_t>(axis)},
+                      {x, add(Constant{indices(to, from[axis])}, {})}));
+    }
+    Index op{{static_cast<int64_t>(axis)}};
+    std::vector<ValueId> in = {x, add(Constant{indices({extent()}, from[axis])}, {})};
+    if (axis + 1 < from.size() && pick(0, 1)) {
+      op.axes.push_back(static_cast<int64_t>(from.size()) - 1);
+      in.push_back(add(Constant{indices({extent(), 1}, from.back())}, {}));
+    }
+    know(add(op, in));
+  }
+
+  void group_norm() {
+    for (const ValueId x : known_) {
+      const Extents from = shape(x);
+      if (from.size() < 3) continue;
+      const int64_t groups = from[1] % 2 == 0 ? 2 : 1;
+      return know(add(GroupNorm{groups, 0.1}, {x, weight({from[1]}), weight({from[1]})}));
+    }
   }
 
   void convolution() {

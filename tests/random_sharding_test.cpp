@@ -23,32 +23,48 @@ using shard::Ranges;
 using shard::Table;
 
 struct Placed {
+  Function function;
   Mesh mesh;
   shard::Placements placements;
 };
 
 class RandomPlacements {
  public:
-  RandomPlacements(const Function& f, unsigned seed) : random_(seed), mesh_(random_mesh()) {
+  RandomPlacements(const Function& f, unsigned seed)
+      : random_(seed), function_(f), mesh_(random_mesh()) {
     for (size_t a = 0; a < mesh_.axes().size(); ++a)
       context_.push_back(static_cast<shard::Context>(pick(0, 2)));
-    shard::Desires desires(f, mesh_);
     for (int i = pick(1, 10); i > 0; --i) {
       const auto id = static_cast<ValueId>(pick(0, static_cast<int>(f.values.size()) - 1));
       const int rank = f.type(id).rank();
       const auto axes = static_cast<AxisSet>(pick(1, (1 << mesh_.axes().size()) - 1));
       if (rank == 0) continue;
       const int dim = pick(0, rank - 1);
-      desires.seed(id, dim, random_table(axes, desires.shape(id)[dim]));
+      seeds_.push_back(
+          {id, dim, random_table(axes, f.type(id).shape[static_cast<size_t>(dim)].value())});
     }
+    shard::decompose_asked(function_, seeded());
     placements_ = shard::place_values(
-        f, mesh_, desires, context_, static_cast<AxisSet>(pick(0, (1 << mesh_.axes().size()) - 1)));
-    shard::check_placements(f, mesh_, placements_);
+        function_, mesh_, seeded(), context_,
+        static_cast<AxisSet>(pick(0, (1 << mesh_.axes().size()) - 1)));
+    shard::check_placements(function_, mesh_, placements_);
   }
 
-  Placed placed() const { return {mesh_, placements_}; }
+  Placed placed() const { return {function_, mesh_, placements_}; }
 
  private:
+  struct Seed {
+    ValueId value;
+    int dim;
+    Table table;
+  };
+
+  shard::Desires seeded() const {
+    shard::Desires desires(function_, mesh_);
+    for (const Seed& seed : seeds_) desires.seed(seed.value, seed.dim, seed.table);
+    return desires;
+  }
+
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
 
   Mesh random_mesh() {
@@ -91,8 +107,10 @@ class RandomPlacements {
   }
 
   std::mt19937 random_;
+  Function function_;
   Mesh mesh_;
   std::vector<shard::Context> context_;
+  std::vector<Seed> seeds_;
   shard::Placements placements_;
 };
 
@@ -119,7 +137,7 @@ std::vector<Tensor> run_on_rank(const Graph& graph, const Placed& placed,
   auto program = std::make_shared<Program>();
   program->graph = graph;
   Function& f = program->graph.functions[0];
-  f = shard::localize(f, placed.mesh, placed.placements, ranks.rank());
+  f = shard::localize(placed.function, placed.mesh, placed.placements, ranks.rank());
   program->plans.push_back(compile_plan(*program, {}, {}));
   compute_derived(*program);
   runtime::Session session(program, 1);
@@ -186,7 +204,9 @@ TEST(RandomSharding, GivesWhatOneRankGivesByStrategiesOfAnyNumberOfRanks) {
           const auto seed = static_cast<unsigned>(1000 + 10 * ranks + i);
           const RandomNetwork network(seed);
           const shard::Ways ways = shard::ways_of({Mesh::parse(join(axis, "=", ranks)), context});
-          check(seed, network, {ways.mesh, shard::shard(network.graph().function("run"), ways)});
+          Function f = network.graph().function("run");
+          const shard::Placements placements = shard::shard(f, ways);
+          check(seed, network, {f, ways.mesh, placements});
         }
 }
 

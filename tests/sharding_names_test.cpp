@@ -51,8 +51,8 @@ bool same(const shard::Placements& a, const shard::Placements& b) {
 class ShardingNames : public testing::TestWithParam<std::string> {};
 
 TEST_P(ShardingNames, ChangeNothing) {
-  const Function f = without_symbols(import_pt2(test_model(GetParam()) + ".pt2"));
-  const Function other = renamed(f);
+  Function f = without_symbols(import_pt2(test_model(GetParam()) + ".pt2"));
+  Function other = renamed(f);
   for (const char* mesh : {"tp=2,cp=2", "dp=2,tp=2"}) {
     for (const char* context : {"ulysses", "ring"}) {
       const shard::Ways ways = shard::ways_of({shard::Mesh::parse(mesh), context});

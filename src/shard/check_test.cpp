@@ -151,7 +151,7 @@ TEST(Check, RefusesABiasThatIsAddedByEachRank) {
   Placement sum = Placement::whole(2);
   sum.partial = kTp;
   n.set_result(sum);
-  n.expect_refused({"matmul", "addend", "once", "tp is wanted"});
+  n.expect_refused({"matmul", "addend", "once", "'tp' is wanted"});
 }
 
 TEST(Check, RefusesABiasInOtherPartsThanItsSum) {

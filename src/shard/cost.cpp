@@ -148,10 +148,11 @@ Cost price(const Function& local, const Profile& profile) { return Pricer(local,
 Cost price(const Function& f, const Strategy& strategy, const Profile& profile) {
   const Ways ways = ways_of(strategy);
   if (ways.mesh.size() == 1) return price(f, profile);
-  const Placements placements = shard(f, ways);
+  Function whole = f;
+  const Placements placements = shard(whole, ways);
   Cost worst;
   for (const int rank : {0, ways.mesh.size() - 1}) {
-    const Cost cost = price(localize(f, ways.mesh, placements, rank), profile);
+    const Cost cost = price(localize(whole, ways.mesh, placements, rank), profile);
     const int64_t memory = std::max(worst.memory_bytes(), cost.memory_bytes());
     if (cost.seconds > worst.seconds) worst = cost;
     worst.live_bytes = memory - worst.weight_bytes;

@@ -227,7 +227,7 @@ void index(Builder& b, const std::vector<int64_t>& axes, DType dtype) {
 void gather(Builder& b, int64_t axis, DType dtype) {
   for (int d = 0; d < b.rank(0); ++d) {
     const bool common = d != axis && b.extent(0, d) == b.extent(1, d);
-    const int f = b.factor(b.extent(1, d));
+    const int f = b.factor(b.extent(1, d), d != axis && !common);
     b.in(1, d, f);
     b.out(0, d, f);
     b.in(0, d, common ? f : b.factor(b.extent(0, d), d != axis || !adds_up(dtype)));

@@ -13,6 +13,7 @@
 #include "ops/conv.h"
 #include "ops/elementwise.h"
 #include "ops/gather.h"
+#include "ops/interpret.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/ops_for_tests.h"
@@ -22,6 +23,7 @@
 #include "ops/softmax.h"
 #include "ops/sort.h"
 #include "ops/views.h"
+#include "shard/parts.h"
 
 // Each operator is run whole, and on parts as its factors say.
 namespace tutti::shard {
@@ -80,7 +82,15 @@ std::vector<Case> cases() {
       {Reduce{"sum", {1}, true}, {f32({3, 4, 5})}},
       {Reduce{"sum", {1}, true}, {typed(DType::i64, {3, 4})}},
       {Reduce{"mean", {1}, false}, {f32({3, 4, 5})}},
+      {Reduce{"mean", {0, 2}, true}, {f32({3, 4, 5})}},
       {Reduce{"max", {0}, true}, {f32({3, 4, 5})}},
+      {Reduce{"min", {1}, false}, {f32({3, 4, 5})}},
+      {Reduce{"prod", {1}, false}, {f32({3, 4})}},
+      {Reduce{"any", {1}, false}, {typed(DType::boolean, {3, 4})}},
+      {Reduce{"all", {1}, true}, {typed(DType::boolean, {3, 4})}},
+      {Reduce{"max", {1}, false}, {typed(DType::i64, {3, 4})}},
+      {ArgReduce{"max", 1, false}, {f32({3, 4, 5})}},
+      {ArgReduce{"min", 0, true}, {f32({3, 4, 5})}},
       {Scan{"sum", 1}, {f32({3, 4, 5})}},
       {Softmax{1}, {f32({3, 4, 5})}},
       {LayerNorm{1}, {f32({3, 4, 5}), f32({5}), f32({5})}},
@@ -108,6 +118,11 @@ std::vector<Case> cases() {
        {f32({2, 4, 3, 5}), f32({2, 4, 6, 5}), f32({2, 4, 6, 5}), typed(DType::boolean, {3, 6})}},
       {Take{1}, {f32({3, 4, 5}), typed(DType::i64, {2, 6})}},
       {Take{0}, {f32({3, 4}), typed(DType::i64, {})}},
+      {Take{0}, {typed(DType::boolean, {3, 4}), typed(DType::i64, {5})}},
+      {Gather{1}, {f32({3, 4, 5}), typed(DType::i64, {3, 2, 4})}},
+      {Index{{1}}, {f32({3, 4, 5}), typed(DType::i64, {2, 6})}},
+      {Index{{0, 1}}, {f32({3, 4, 5}), typed(DType::i64, {2, 1}), typed(DType::i64, {6})}},
+      {Index{{0, 2}}, {f32({3, 4, 5}), typed(DType::i64, {6}), typed(DType::i64, {})}},
   };
   list.insert(list.end(), more.begin(), more.end());
   return list;
@@ -158,16 +173,30 @@ class FactorsOf : public testing::TestWithParam<Case> {
     f_ = *found;
   }
 
-  // What the operator gives of a part; addends are zeros for all but the first rank of a sum.
+  // What a rank gets of a part; addends are zeros for all but the first rank of a sum.
   std::vector<Tensor> run(const Part& part, bool with_addends = true) const {
     Op op = GetParam().op;
     if (op.as<Expand>()) op = Expand{to_shape(selected(out_[0], f_.out[0], part).shape)};
     std::vector<Tensor> in;
+    Function local;
+    std::vector<ValueId> ids;
     for (size_t i = 0; i < in_.size(); ++i) {
-      in.push_back(selected(in_[i], f_.in[i], part));
+      in.push_back(contiguous(selected(in_[i], f_.in[i], part)));
       if (f_.addend[i] && !with_addends) in.back() = Tensor::zeros(in_[i].dtype, in.back().shape);
+      ids.push_back(local.add_input(join("x", i), {in[i].dtype, to_shape(in[i].shape)}));
     }
-    return run_op(op, in);
+    Held x{in_.empty() ? Dims{} : in_[0].shape, {}};
+    for (int d = 0; d < x.extents.rank(); ++d) {
+      const int factor = f_.in[0][static_cast<size_t>(d)];
+      Ranges& ranges = x.ranges.emplace_back();
+      if (factor < 0 || !part[static_cast<size_t>(factor)])
+        ranges.add({0, x.extents[d]});
+      else
+        for (const int64_t i : *part[static_cast<size_t>(factor)]) ranges.add({i, i + 1});
+    }
+    for (const ValueId id : add_on_part(local, op, x, ids, "y", "")) local.outputs.push_back({"", id});
+    cpu::Pool pool(1);
+    return interpret(local, in, {}, pool).outputs;
   }
 
   void expect_part(const Part& part) const {
@@ -176,6 +205,19 @@ class FactorsOf : public testing::TestWithParam<Case> {
       const Tensor wanted = selected(out_[o], f_.out[o], part);
       ASSERT_EQ(found[o].shape, wanted.shape);
       expect_values(found[o], values_of(wanted), 1e-5);
+    }
+  }
+
+  double together(double a, double b) const {
+    switch (f_.reduced_by.value_or(comm::Reduce::sum)) {
+      case comm::Reduce::prod:
+        return a * b;
+      case comm::Reduce::max:
+        return std::max(a, b);
+      case comm::Reduce::min:
+        return std::min(a, b);
+      default:
+        return a + b;
     }
   }
 
@@ -214,17 +256,19 @@ TEST_P(FactorsOf, MayBeSplitAllAtOnce) {
 }
 
 TEST_P(FactorsOf, LeaveAddendsOfTheResultWhereTheyAreNotInIt) {
-  for (size_t i = 0; i < f_.list.size(); ++i) {
-    if (f_.list[i].whole || f_.list[i].in_result) continue;
+  for (size_t i = 0; i < 2 * f_.list.size(); ++i) {
+    const Factors::Factor& factor = f_.list[i / 2];
+    if (factor.whole || factor.in_result) continue;
     Part even(f_.list.size()), odd = even;
-    even[i] = every(f_.list[i].extent, 0, 2);
-    odd[i] = every(f_.list[i].extent, 1, 2);
+    // Every other index, or all and nothing.
+    even[i / 2] = every(factor.extent, 0, i % 2 == 0 ? 2 : 1);
+    odd[i / 2] = every(factor.extent, i % 2 == 0 ? 1 : factor.extent, 2);
     const auto one = run(even), other = run(odd, false);
     for (size_t o = 0; o < out_.size(); ++o) {
-      Values sum = values_of(one[o]);
+      Values both = values_of(one[o]);
       const Values more = values_of(other[o]);
-      for (size_t k = 0; k < sum.size(); ++k) sum[k] += more[k];
-      expect_values(out_[o], sum, 1e-5);
+      for (size_t k = 0; k < both.size(); ++k) both[k] = together(both[k], more[k]);
+      expect_values(out_[o], both, 1e-5);
     }
   }
 }
@@ -236,9 +280,6 @@ const std::map<std::string_view, std::string_view>& run_whole() {
   static const std::map<std::string_view, std::string_view> kReasons = {
       {"bitcast", "elements of the last dimension are taken together; seen in packed weights only"},
       {"unfold", "windows overlap"},
-      {"arg_reduce", "gives small results, of tokens and masks"},
-      {"gather", "indices of one dimension choose by all others; tables are small"},
-      {"index", "indices choose by several dimensions at once"},
       {"index_put", "writes wherever indices say"},
       {"scatter", "writes wherever indices say"},
       {"slice_update", "the part written lies in other ranks' parts of what is written to"},
@@ -288,12 +329,12 @@ TEST(Factors, SplitWhatNetworksAreSplitBy) {
   EXPECT_EQ(splittable({ElementwiseOp{Elementwise::mul}, {f32({2, 3}), f32({1, 3})}}), "ss -s");
   EXPECT_EQ(splittable({RmsNorm{1}, {f32({3, 4, 5}), f32({5})}}), "ss- -");
   EXPECT_EQ(splittable({Softmax{1}, {f32({3, 4, 5})}}), "s-s");
-  EXPECT_EQ(splittable({Take{0}, {f32({9, 4}), typed(DType::i64, {2, 3})}}), "-s ss");
+  EXPECT_EQ(splittable({Take{0}, {f32({9, 4}), typed(DType::i64, {2, 3})}}), "ss ss");
   EXPECT_EQ(splittable({Attention{}, {f32({2, 4, 3, 5}), f32({2, 4, 6, 5}), f32({2, 4, 6, 7})}}),
             "sss- ss-- ss-s");
   EXPECT_EQ(splittable({Attention{}, {f32({2, 4, 3, 5}), f32({2, 2, 6, 5}), f32({2, 2, 6, 7})}}),
             "sss- s--- s--s");
-  EXPECT_EQ(splittable({Conv{{1}, {0}, {0}, {1}}, {f32({2, 3, 5}), f32({4, 3, 3})}}), "s-- s--");
+  EXPECT_EQ(splittable({Conv{{1}, {0}, {0}, {1}}, {f32({2, 3, 5}), f32({4, 3, 3})}}), "ss- ss-");
 }
 
 }  // namespace

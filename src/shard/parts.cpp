@@ -88,12 +88,12 @@ class OnPart {
         Elementwise::select,
         {add(Elementwise::less, {index, zero}), add(Elementwise::add, {index, end}), index});
     const ValueId outside = add(Elementwise::logical_or, {add(Elementwise::less, {counted, zero}),
-                                                          add(Elementwise::ge, {counted, end})});
+                                                          add(Elementwise::greater_equal, {counted, end})});
     Local local{add(Elementwise::select, {outside, index, zero}), kNone};
     int64_t start = 0;
     for (const Range& r : x_.ranges[static_cast<size_t>(axis)].list()) {
       const ValueId here =
-          add(Elementwise::logical_and, {add(Elementwise::ge, {counted, constant(r.begin)}),
+          add(Elementwise::logical_and, {add(Elementwise::greater_equal, {counted, constant(r.begin)}),
                                          add(Elementwise::less, {counted, constant(r.end)})});
       const ValueId position = add(Elementwise::add, {counted, constant(start - r.begin)});
       local.index = add(Elementwise::select, {here, position, local.index});

@@ -122,15 +122,24 @@ Ways ways_of(const Strategy& strategy) {
   return ways;
 }
 
+bool decompose_asked(Function& f, const Desires& desires) {
+  std::vector<ValueId> asked;
+  for (const Node& node : f.nodes)
+    if (takes_parts(f, node, desires)) asked.push_back(node.outputs[0]);
+  return decompose(f, [&](const Node& node) {
+    return !node.outputs.empty() &&
+           std::find(asked.begin(), asked.end(), node.outputs[0]) != asked.end();
+  });
+}
+
 Sharding sharding_of(Function& f, const Ways& ways) {
-  Desires desires = desires_of(f, ways);
-  if (decompose(f, [&](const Node& node) { return takes_parts(f, node, desires); }))
-    desires = desires_of(f, ways);
+  std::optional<Desires> desires(desires_of(f, ways));
+  if (decompose_asked(f, *desires)) desires.emplace(desires_of(f, ways));
   AxisSet shared = 0;
   for (const char* name : {"dp", "tp", "cp"}) shared |= axes_named(ways.mesh, name);
-  Placements placements = place_values(f, ways.mesh, desires, ways.context, shared);
+  Placements placements = place_values(f, ways.mesh, *desires, ways.context, shared);
   check_placements(f, ways.mesh, placements);
-  return {std::move(desires), std::move(placements)};
+  return {std::move(*desires), std::move(placements)};
 }
 
 Placements shard(Function& f, const Ways& ways) { return sharding_of(f, ways).placements; }

@@ -33,8 +33,11 @@ struct Sharding {
   Placements placements;
 };
 
-/// Of a function whose extents are all numbers. Operators that take a dimension whole which is
-/// asked for in parts are written out in it; its values keep their numbers.
+/// Writes out operators that are asked for parts of what they take together; values keep their
+/// numbers. True where there were any: desires have to be found anew.
+bool decompose_asked(Function& f, const Desires& desires);
+
+/// Of a function whose extents are all numbers; decompose_asked changes it.
 Sharding sharding_of(Function& f, const Ways& ways);
 /// The placements of it.
 Placements shard(Function& f, const Ways& ways);

@@ -5,6 +5,8 @@
 
 #include "ops/attention.h"
 #include "ops/concat.h"
+#include "ops/conv.h"
+#include "ops/gather.h"
 #include "ops/matmul.h"
 
 namespace tutti::shard {
@@ -22,12 +24,18 @@ std::vector<bool> weights_of(const Function& f) {
   return fixed;
 }
 
+// A product or convolution of a value with a weight.
 bool multiplies_weight(const Node& node, const std::vector<bool>& weights) {
-  return node.op.as<Matmul>() && weights[static_cast<size_t>(node.inputs[1])] &&
+  const auto* conv = node.op.as<Conv>();
+  return (node.op.as<Matmul>() || (conv != nullptr && conv->groups == 1)) &&
+         weights[static_cast<size_t>(node.inputs[1])] &&
          !weights[static_cast<size_t>(node.inputs[0])];
 }
 
-int last(const Desires& desires, ValueId id) { return desires.shape(id).rank() - 1; }
+// The dimension of its operand that it sums over, and that of its result which the weight makes.
+int hidden(const Node& node, const Desires& desires, ValueId id) {
+  return node.op.as<Conv>() ? 1 : desires.shape(id).rank() - 1;
+}
 
 // Splits a dimension evenly; that of a concatenation part by part.
 void seed_parts(const Function& f, const Mesh& mesh, AxisSet axes, ValueId id, int dim,
@@ -45,7 +53,7 @@ void seed_parts(const Function& f, const Mesh& mesh, AxisSet axes, ValueId id, i
 void seed_pair(const Function& f, const Mesh& mesh, AxisSet axes, const Node& row,
                const std::vector<bool>& weights, Desires& desires) {
   const ValueId x = row.inputs[0];
-  const int k = last(desires, x);
+  const int k = hidden(row, desires, x);
   if (desires.at(x, k)) return;
   Desires trial = desires.none();
   seed_parts(f, mesh, axes, x, k, trial);
@@ -53,13 +61,26 @@ void seed_pair(const Function& f, const Mesh& mesh, AxisSet axes, const Node& ro
   for (const Node& column : f.nodes) {
     if (&column == &row || !multiplies_weight(column, weights)) continue;
     const ValueId y = column.outputs[0];
-    const auto& reached = trial.at(y, last(trial, y));
+    const auto& reached = trial.at(y, hidden(column, trial, y));
     if (!reached) continue;
-    const auto& summed = desires.at(column.inputs[0], last(desires, column.inputs[0]));
+    const ValueId from = column.inputs[0];
+    const auto& summed = desires.at(from, hidden(column, desires, from));
     if (summed && (summed->axes() & axes) != 0) return;
     found = true;
   }
   if (found) seed_parts(f, mesh, axes, x, k, desires);
+}
+
+// Splits the rows of a table of which a run takes fewer than it saves by holding a part: what is
+// sent is the sum of what ranks find.
+void seed_rows(const Function& f, const Mesh& mesh, AxisSet axes, const Node& node,
+               Desires& desires) {
+  const auto* take = node.op.as<Take>();
+  const ValueId table = node.inputs[0];
+  if (take == nullptr || take->axis != 0 || f.value(table).resident == kNone) return;
+  const int64_t rows = desires.shape(table)[0];
+  if (rows > 2 * elements(f.type(node.inputs[1]).shape).value())
+    desires.seed(table, 0, Table::block(mesh, axes, rows), "rows of a table, of which few are taken");
 }
 
 }  // namespace
@@ -71,6 +92,7 @@ void seed_tensor_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Des
     const int64_t unit = m >= mesh.size(axes) ? n / m : 1;
     desires.seed(node.inputs[0], 1, Table::block(mesh, axes, n, unit), "heads of attention");
   }
+  for (const Node& node : f.nodes) seed_rows(f, mesh, axes, node, desires);
   const std::vector<bool> weights = weights_of(f);
   for (const Node& node : f.nodes)
     if (multiplies_weight(node, weights)) seed_pair(f, mesh, axes, node, weights, desires);
