@@ -171,6 +171,10 @@ Network after_a_sum(const Op& op, bool twice = false) {
   std::vector<ValueId> in(twice ? 2 : 1, sum);
   n.add(op, in);
   n.place(a, 1, blocks(6));
+  // The planner adds up at once where it has to.
+  NodePlacement& product = n.placements.nodes.end()[-2];
+  product.settled = product.out;
+  n.placements.values[static_cast<size_t>(sum)] = product.out[0];
   for (Placement& p : n.node().in) p.partial = kTp;
   Placement result = n.node().out[0];
   result.partial = kTp;

@@ -26,6 +26,25 @@ bool passes_sums(const Op& op) {
   return r != nullptr && r->fn == "sum";
 }
 
+// Whether an operator may take a partial sum, with the right other operand.
+bool may_take_sum(const Node& node, ValueId sum) {
+  if (passes_sums(node.op) || node.op.as<Concat>()) return true;
+  const auto* op = node.op.as<ElementwiseOp>();
+  if (op == nullptr) return false;
+  switch (op->fn) {
+    case Elementwise::neg:
+    case Elementwise::add:
+    case Elementwise::sub:
+      return true;
+    case Elementwise::mul:
+      return node.inputs[0] != node.inputs[1];
+    case Elementwise::div:
+      return node.inputs[1] != sum;
+    default:
+      return false;
+  }
+}
+
 class Planner {
  public:
   Planner(const Function& f, const Mesh& mesh, const Desires& desires,
@@ -41,6 +60,9 @@ class Planner {
       NodePlacement& placed = result_.nodes.back();
       if (placed.settled.empty()) placed.settled = placed.out;
       const std::vector<ValueId>& outputs = f_.nodes[n].outputs;
+      for (size_t i = 0; i < outputs.size(); ++i)
+        if (!stays_partial(outputs[i]))
+          placed.settled[i] = added_up(outputs[i], placed.settled[i], placed.settled[i].partial);
       for (size_t i = 0; i < outputs.size(); ++i) value(outputs[i]) = placed.settled[i];
     }
     return std::move(result_);
@@ -68,6 +90,24 @@ class Planner {
     NodePlacement p;
     for (const ValueId id : node.inputs) p.in.push_back(Placement::whole(shape(id).rank()));
     for (const ValueId id : node.outputs) p.out.push_back(Placement::whole(shape(id).rank()));
+    return p;
+  }
+
+  // A sum that some reader needs is not added up again behind those that would take its addends.
+  bool stays_partial(ValueId id) const {
+    const std::vector<size_t>& users = desires_.users(id);
+    return std::all_of(users.begin(), users.end(),
+                       [&](size_t n) { return may_take_sum(f_.nodes[n], id); });
+  }
+
+  // Without the sum over these axes, which may leave it in the parts that are desired.
+  Placement added_up(ValueId id, Placement p, AxisSet axes) const {
+    for (int d = 0; d < shape(id).rank(); ++d) {
+      const auto& wanted = desires_.at(id, d);
+      auto& table = p.dims[static_cast<size_t>(d)];
+      if (wanted && (wanted->axes() & ~axes) == 0 && !table) table = wanted;
+    }
+    p.partial &= ~axes;
     return p;
   }
 
@@ -183,14 +223,7 @@ class Planner {
     }
     if (summed != 0 && within) {
       p.reduced_within = summed;
-      Placement sum = p.out[0];
-      for (int d = 0; d < shape(node.outputs[0]).rank(); ++d) {
-        const auto& wanted = desires_.at(node.outputs[0], d);
-        if (wanted && (wanted->axes() & ~summed) == 0 && !sum.dims[static_cast<size_t>(d)])
-          sum.dims[static_cast<size_t>(d)] = wanted;
-      }
-      sum.partial = passed;
-      p.out[0] = sum;
+      const Placement sum = p.out[0] = added_up(node.outputs[0], p.out[0], summed);
       // The addend is where the sum is.
       for (size_t i = 0; i < node.inputs.size(); ++i)
         for (size_t d = 0; f.addend[i] && d < f.in[i].size(); ++d)
