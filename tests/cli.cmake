@@ -197,7 +197,7 @@ expect(0 "out.0" run ${request} --input hidden_states=request.1.npz --output ans
 file(COPY_FILE ${WORK}/request.1.npz ${WORK}/answer.0.npz)
 set(requests "hidden_states=request.{dp}.npz" --expect "answer.{dp}.npz")
 set(own --mesh dp=2,tp=2 --per-rank-input)
-expect(0 "ok\nrank  bytes sent\n.*   3  +306176\n$" run ${request} -n 4 ${own} --input ${requests} --output
+expect(0 "ok\nrank  bytes sent\n.*   3  +304640\n$" run ${request} -n 4 ${own} --input ${requests} --output
   "found.{dp}.npz")
 foreach(dp 0 1)
   expect(0 "ok" run ${request} --input hidden_states=request.${dp}.npz --expect found.${dp}.npz)

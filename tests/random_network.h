@@ -273,8 +273,8 @@ class RandomNetwork {
     if (pick(0, 2) == 0) {
       Extents to = from;
       to[axis] = extent();
-      return know(add(Gather{static_cast<int64_t>(axis)},
-                      {x, add(Constant{indices(to, from[axis])}, {})}));
+      return know(
+          add(Gather{static_cast<int64_t>(axis)}, {x, add(Constant{indices(to, from[axis])}, {})}));
     }
     Index op{{static_cast<int64_t>(axis)}};
     std::vector<ValueId> in = {x, add(Constant{indices({extent()}, from[axis])}, {})};

@@ -44,9 +44,9 @@ class RandomPlacements {
           {id, dim, random_table(axes, f.type(id).shape[static_cast<size_t>(dim)].value())});
     }
     shard::decompose_asked(function_, seeded());
-    placements_ = shard::place_values(
-        function_, mesh_, seeded(), context_,
-        static_cast<AxisSet>(pick(0, (1 << mesh_.axes().size()) - 1)));
+    placements_ =
+        shard::place_values(function_, mesh_, seeded(), context_,
+                            static_cast<AxisSet>(pick(0, (1 << mesh_.axes().size()) - 1)));
     shard::check_placements(function_, mesh_, placements_);
   }
 

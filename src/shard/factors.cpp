@@ -147,8 +147,8 @@ comm::Reduce over_ranks(std::string_view fn) {
 
 void reduce(Builder& b, const Reduce& op, DType dtype) {
   // Addends of sums and means, and what has a limit that changes nothing.
-  const bool apart = op.fn == "sum" || op.fn == "mean" || op.fn == "any" || op.fn == "all" ||
-                     is_float(dtype);
+  const bool apart =
+      op.fn == "sum" || op.fn == "mean" || op.fn == "any" || op.fn == "all" || is_float(dtype);
   int result = 0;
   for (int d = 0; d < b.rank(0); ++d) {
     const bool reduced = std::find(op.axes.begin(), op.axes.end(), d) != op.axes.end();

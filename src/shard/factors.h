@@ -15,8 +15,8 @@ namespace tutti::shard {
 struct Factors {
   struct Factor {
     int64_t extent = 1;
-    bool whole = false;      ///< may not be split
-    bool in_result = false;  ///< else the operator takes it together, and a split leaves addends
+    bool whole = false;       ///< may not be split
+    bool in_result = false;   ///< else the operator takes it together, and a split leaves addends
     bool decomposes = false;  ///< whole, but may be split once the operator is written out
   };
   /// No factor: a dimension of extent 1 that is broadcast.

@@ -194,7 +194,8 @@ class FactorsOf : public testing::TestWithParam<Case> {
       else
         for (const int64_t i : *part[static_cast<size_t>(factor)]) ranges.add({i, i + 1});
     }
-    for (const ValueId id : add_on_part(local, op, x, ids, "y", "")) local.outputs.push_back({"", id});
+    for (const ValueId id : add_on_part(local, op, x, ids, "y", ""))
+      local.outputs.push_back({"", id});
     cpu::Pool pool(1);
     return interpret(local, in, {}, pool).outputs;
   }

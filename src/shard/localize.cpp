@@ -122,9 +122,8 @@ class Localizer {
     for (auto& table : part.dims)
       if (table && (table->axes() & p.reduced_within) != 0) table.reset();
     part.partial = p.reduced_within;
-    const ValueId result =
-        resharder_.reshard(add_part(node, p, in)[0], shape(y), part, p.out[0], node.scope,
-                           f.reduced_by.value_or(comm::Reduce::sum));
+    const ValueId result = resharder_.reshard(add_part(node, p, in)[0], shape(y), part, p.out[0],
+                                              node.scope, f.reduced_by.value_or(comm::Reduce::sum));
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (!f.addend[i]) continue;
       ValueId addend = version(node.inputs[i], p.in[i], node.scope);

@@ -80,21 +80,19 @@ class OnPart {
   // An index outside of the whole stays what it is, and so is refused.
   Local local_index(ValueId index, int axis) {
     const int64_t extent = x_.extents[axis];
-    const auto constant = [&](int64_t n) {
-      return number(static_cast<double>(n), dtype(index));
-    };
+    const auto constant = [&](int64_t n) { return number(static_cast<double>(n), dtype(index)); };
     const ValueId zero = constant(0), end = constant(extent);
-    const ValueId counted = add(
-        Elementwise::select,
-        {add(Elementwise::less, {index, zero}), add(Elementwise::add, {index, end}), index});
-    const ValueId outside = add(Elementwise::logical_or, {add(Elementwise::less, {counted, zero}),
-                                                          add(Elementwise::greater_equal, {counted, end})});
+    const ValueId counted = add(Elementwise::select, {add(Elementwise::less, {index, zero}),
+                                                      add(Elementwise::add, {index, end}), index});
+    const ValueId outside = add(
+        Elementwise::logical_or,
+        {add(Elementwise::less, {counted, zero}), add(Elementwise::greater_equal, {counted, end})});
     Local local{add(Elementwise::select, {outside, index, zero}), kNone};
     int64_t start = 0;
     for (const Range& r : x_.ranges[static_cast<size_t>(axis)].list()) {
-      const ValueId here =
-          add(Elementwise::logical_and, {add(Elementwise::greater_equal, {counted, constant(r.begin)}),
-                                         add(Elementwise::less, {counted, constant(r.end)})});
+      const ValueId here = add(Elementwise::logical_and,
+                               {add(Elementwise::greater_equal, {counted, constant(r.begin)}),
+                                add(Elementwise::less, {counted, constant(r.end)})});
       const ValueId position = add(Elementwise::add, {counted, constant(start - r.begin)});
       local.index = add(Elementwise::select, {here, position, local.index});
       local.held = local.held == kNone ? here : add(Elementwise::logical_or, {local.held, here});
@@ -114,8 +112,7 @@ class OnPart {
     for (const int64_t axis : op.axes)
       part *= static_cast<double>(x_.ranges[static_cast<size_t>(axis)].size()) /
               static_cast<double>(x_.extents[static_cast<int>(axis)]);
-    return op.fn != "mean" || part == 1 ? y
-                                        : add(Elementwise::mul, {y, number(part, dtype(y))});
+    return op.fn != "mean" || part == 1 ? y : add(Elementwise::mul, {y, number(part, dtype(y))});
   }
 
   // What changes no result of others.

@@ -14,9 +14,7 @@ struct Held {
   Dims extents;  ///< of the whole
   std::vector<Ranges> ranges;
 
-  bool all(int dim) const {
-    return ranges[static_cast<size_t>(dim)] == Ranges{{0, extents[dim]}};
-  }
+  bool all(int dim) const { return ranges[static_cast<size_t>(dim)] == Ranges{{0, extents[dim]}}; }
 };
 
 /// Adds an operator as one rank runs it on its part `x` of operand 0; gives its results.

@@ -63,8 +63,7 @@ bool has_causal(const Function& f) {
 
 Desires desires_of(const Function& f, const Ways& ways) {
   Desires desires(f, ways.mesh);
-  if (const AxisSet dp = axes_named(ways.mesh, "dp"))
-    seed_data_parallel(f, ways.mesh, dp, desires);
+  if (const AxisSet dp = axes_named(ways.mesh, "dp")) seed_data_parallel(f, ways.mesh, dp, desires);
   if (const AxisSet tp = axes_named(ways.mesh, "tp"))
     seed_tensor_parallel(f, ways.mesh, tp, desires);
   if (const AxisSet cp = axes_named(ways.mesh, "cp")) {
@@ -82,9 +81,9 @@ bool takes_parts(const Function& f, const Node& node, const Desires& desires) {
   if (!own) return false;
   for (size_t i = 0; i < node.outputs.size(); ++i)
     for (size_t d = 0; d < own->out[i].size(); ++d)
-      if (const int factor = own->out[i][d];
-          factor >= 0 && own->list[static_cast<size_t>(factor)].decomposes &&
-          desires.at(node.outputs[i], static_cast<int>(d)))
+      if (const int factor = own->out[i][d]; factor >= 0 &&
+                                             own->list[static_cast<size_t>(factor)].decomposes &&
+                                             desires.at(node.outputs[i], static_cast<int>(d)))
         return true;
   return false;
 }

@@ -80,7 +80,8 @@ void seed_rows(const Function& f, const Mesh& mesh, AxisSet axes, const Node& no
   if (take == nullptr || take->axis != 0 || f.value(table).resident == kNone) return;
   const int64_t rows = desires.shape(table)[0];
   if (rows > 2 * elements(f.type(node.inputs[1]).shape).value())
-    desires.seed(table, 0, Table::block(mesh, axes, rows), "rows of a table, of which few are taken");
+    desires.seed(table, 0, Table::block(mesh, axes, rows),
+                 "rows of a table, of which few are taken");
 }
 
 }  // namespace
