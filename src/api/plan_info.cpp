@@ -6,6 +6,7 @@
 
 #include "comm/collective.h"
 #include "ops/collectives.h"
+#include "compile/compile.h"
 #include "ops/flops.h"
 
 namespace tutti {
@@ -81,8 +82,7 @@ size_t weight_bytes(const Program& program, const Plan& plan) {
 }
 
 double flops_on_one_rank(const Program& program, const SymbolValues& symbols) {
-  Function f = specialize(program.graph.function("run"), symbols);
-  f.remove_dead();
+  const Function f = function_to_shard(program, symbols, {});
   const auto shapes = [&](const std::vector<ValueId>& ids) {
     std::vector<Dims> list;
     for (const ValueId id : ids) list.push_back(constant_dims(f.type(id).shape));

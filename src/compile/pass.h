@@ -34,6 +34,7 @@ bool simplify(Compilation& c);        // casts to the same type, reshapes to the
 bool fold_constants(Compilation& c);  // what depends on no input is computed
 bool share_equal(Compilation& c);     // equal nodes on equal operands become one
 bool recognize_attention(Compilation& c);    // products and softmax that are written out
+bool classify_masks(Compilation& c);  // masks whose values are a band become that band
 bool recognize_activations(Compilation& c);  // gelu and silu that are written out
 bool sink_reshapes(Compilation& c);      // elementwise functions come before reshapes of products
 bool shard_function(Compilation& c);     // one rank's part of the work, and collectives

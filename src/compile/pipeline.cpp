@@ -12,6 +12,7 @@ std::span<const Pass> pipeline() {
       {"share_equal", share_equal},
       {"recognize_attention", recognize_attention},
       {"simplify", simplify},
+      {"classify_masks", classify_masks},
       {"share_heads", share_heads},
       {"shard", shard_function},
       {"lower_collectives", lower_collectives},

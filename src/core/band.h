@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 namespace tutti {
 
@@ -29,6 +30,19 @@ struct Band {
     const int64_t begin = std::clamp<int64_t>(i + first(), 0, t);
     return {begin, std::clamp<int64_t>(i + count - 1 + end(), begin, t)};
   }
+  /// The band with this first() and end() > first.
+  static Band between(int64_t first, int64_t end) {
+    if (first <= -kFar && end >= kFar) return {};
+    if (first <= -kFar) return {-1, 0, end - 1};
+    if (end >= kFar) return {0, -1, first};
+    const int64_t offset = first <= 0 && end > 0 ? 0 : end - 1;
+    return {offset - first, end - 1 - offset, offset};
+  }
+  /// What both let a query see; nothing when that is no key at all.
+  std::optional<Band> both(const Band& other) const {
+    const int64_t begin = std::max(first(), other.first()), stop = std::min(end(), other.end());
+    return begin < stop ? std::optional(between(begin, stop)) : std::nullopt;
+  }
   /// The same band for queries and keys counted from others.
   Band from(int64_t query, int64_t key) const {
     return is_all() ? Band{} : Band{left, right, offset + query - key};
@@ -42,9 +56,10 @@ struct Band {
   }
   friend bool operator==(const Band&, const Band&) = default;
 
+  static constexpr int64_t kFar = int64_t{1} << 60;  ///< -first() and end() without a bound
+
  private:
   // Numbers that cannot overflow.
-  static constexpr int64_t kFar = int64_t{1} << 60;
   static int64_t near(int64_t x) { return std::clamp(x, -kFar / 4, kFar / 4); }
 };
 
