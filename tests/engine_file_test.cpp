@@ -46,8 +46,10 @@ class EngineFiles : public testing::Test {
 };
 
 std::shared_ptr<Program> compiled(const std::string& model, const std::vector<SymbolValues>& shapes,
-                                  const CompileOptions& options = {}) {
+                                  const CompileOptions& options = {},
+                                  const std::string& mesh = "") {
   auto program = std::make_shared<Program>();
+  program->mesh = mesh;
   program->graph = import_pt2(test_model(model) + ".pt2");
   program->held = options.held;
   for (const SymbolValues& symbols : shapes) {
@@ -190,6 +192,14 @@ TEST_F(EngineFiles, HoldTheStateThatSessionsStartFrom) {
   }
 }
 
+TEST_F(EngineFiles, HoldWhereStateIsOnRanks) {
+  const auto program = compiled("versions/kv_cache", {{}}, {}, "tp=3");
+  write_engine(path(), *program, for_this_machine());
+  ASSERT_EQ(program->states.size(), 3u);
+  EXPECT_FALSE(program->states.begin()->second.is_whole());
+  EXPECT_EQ(read_engine(path()).program.states, program->states);
+}
+
 TEST_F(EngineFiles, StoreNoWeightTwice) {
   const auto program = compiled("flux", {{}});
   write_engine(path(), *program, for_this_machine());
@@ -288,9 +298,9 @@ TEST_F(EngineFiles, OfAnotherInstructionSetAreRepacked) {
   expect_same_bytes(run(after, inputs_of("flux")), run(before, inputs_of("flux")));
 }
 
-// The smallest engine with a weight, state, a plan and a constant.
+// The smallest engine with a weight, state that ranks share, a plan and a constant.
 std::string small_engine(const std::string& path) {
-  write_engine(path, *compiled("versions/kv_cache", {{}}), for_this_machine());
+  write_engine(path, *compiled("versions/kv_cache", {{}}, {}, "tp=2"), for_this_machine());
   return text_of(path);
 }
 

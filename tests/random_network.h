@@ -17,19 +17,23 @@
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/reduce.h"
+#include "ops/scatter.h"
 #include "ops/softmax.h"
 #include "ops/views.h"
 
 namespace tutti {
 
-/// A network of random operators on small tensors of random extents, with its inputs.
+/// A network of random operators on small tensors of random extents, with its inputs and state.
 class RandomNetwork {
  public:
   explicit RandomNetwork(unsigned seed) : random_(seed) {
     graph_.functions.push_back({.name = "run"});
     add_input(pick(1, 4));
     add_input(3);
+    for (int i = pick(0, 2); i > 0; --i) add_state();
     for (int i = pick(4, 20); i > 0; --i) grow();
+    for (const ValueId state : states_)
+      f().updates.push_back({f().value(state).resident, next_of(state)});
     for (int i = 0; i < 3; ++i) {
       const ValueId id = i == 0 ? known_.back() : any();
       f().outputs.push_back({join("y", i), id});
@@ -90,8 +94,28 @@ class RandomNetwork {
     known_.push_back(f().add_input(join("x", inputs_.size()), {DType::f32, symbolic(shape)}));
   }
 
+  void add_state() {
+    Extents shape;
+    for (int i = pick(1, 4); i > 0; --i) shape.push_back(std::min<int64_t>(extent(), 6));
+    const std::string name = join("s", graph_.residents.size());
+    const TensorType type{DType::f32, symbolic(shape)};
+    const ResidentId id =
+        graph_.add_resident({name, type, Resident::Kind::carried, random_tensor(shape)});
+    states_.push_back(f().read(id, name, type));
+    known_.push_back(states_.back());
+  }
+
+  // State with a part written over, as caches become, or any value of its type.
+  ValueId next_of(ValueId state) {
+    if (pick(0, 1)) return written(state);
+    ValueId next = add(Elementwise::tanh, {state});
+    for (const ValueId id : known_)
+      if (id != state && f().type(id) == f().type(state)) next = id;
+    return next;
+  }
+
   void grow() {
-    switch (pick(0, 18)) {
+    switch (pick(0, 19)) {
       case 0:
         return unary();
       case 1:
@@ -123,6 +147,8 @@ class RandomNetwork {
       case 13:
       case 14:
         return attention();
+      case 15:
+        return shape(known_.back()).empty() ? unary() : know(written(known_.back()));
       default:
         return product();
     }
@@ -208,6 +234,24 @@ class RandomNetwork {
       if (shape(id) == other) in[1] = id;
     if (pick(0, 1)) std::swap(in[0], in[1]);
     know(add(Concat{axis}, in));
+  }
+
+  // x with a value or a constant in a part of an axis.
+  ValueId written(ValueId x) {
+    Extents part = shape(x);
+    const auto axis = static_cast<size_t>(pick(0, static_cast<int>(part.size()) - 1));
+    const int64_t all = part[axis];
+    part[axis] = pick(1, static_cast<int>(all));
+    ValueId source = constant(part);
+    for (const ValueId id : known_)
+      if (shape(id) == part) source = id;
+    const auto along = static_cast<int64_t>(axis);
+    if (pick(0, 1))
+      return add(SliceUpdate{along, pick(0, static_cast<int>(all - part[axis])), 1}, {x, source});
+    Tensor index = Tensor::zeros(DType::i64, {part[axis]});
+    for (int64_t i = 0; i < index.elements(); ++i)
+      index.as<int64_t>()[i] = pick(0, static_cast<int>(all - 1));
+    return add(IndexPut{{along}, pick(0, 3) == 0}, {x, source, add(Constant{index}, {})});
   }
 
   void reduce() {
@@ -402,6 +446,7 @@ class RandomNetwork {
   std::mt19937 random_;
   Graph graph_;
   std::vector<Tensor> inputs_;
+  std::vector<ValueId> states_;
   std::vector<ValueId> known_;  // values that later operators may take
 };
 

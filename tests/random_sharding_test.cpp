@@ -9,6 +9,7 @@
 #include "ops/interpret.h"
 #include "random_network.h"
 #include "shard/check.h"
+#include "shard/elements_for_tests.h"
 #include "shard/localize.h"
 #include "shard/shard.h"
 #include "tutti/communicator.h"
@@ -44,9 +45,13 @@ class RandomPlacements {
           {id, dim, random_table(axes, f.type(id).shape[static_cast<size_t>(dim)].value())});
     }
     shard::decompose_asked(function_, seeded());
-    placements_ =
-        shard::place_values(function_, mesh_, seeded(), context_,
-                            static_cast<AxisSet>(pick(0, (1 << mesh_.axes().size()) - 1)));
+    const shard::Desires desires = seeded();
+    shard::States states = desires.states();
+    for (auto& [resident, placement] : states)
+      if (pick(0, 2) == 0) placement = random_state(function_, resident);
+    placements_ = shard::place_values(function_, mesh_, desires, context_,
+                                      static_cast<AxisSet>(pick(0, (1 << mesh_.axes().size()) - 1)),
+                                      std::move(states));
     shard::check_placements(function_, mesh_, placements_);
   }
 
@@ -66,6 +71,18 @@ class RandomPlacements {
   }
 
   int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+
+  // Elsewhere than the function wants it, as another one may have left it.
+  shard::Placement random_state(const Function& f, ResidentId resident) {
+    const auto value = std::find_if(f.values.begin(), f.values.end(),
+                                    [&](const Value& v) { return v.resident == resident; });
+    shard::Placement placement = shard::Placement::whole(value->type.rank());
+    const int dim = pick(0, value->type.rank() - 1);
+    const auto axes = static_cast<AxisSet>(pick(1, (1 << mesh_.axes().size()) - 1));
+    placement.dims[static_cast<size_t>(dim)] =
+        random_table(axes, value->type.shape[static_cast<size_t>(dim)].value());
+    return placement;
+  }
 
   Mesh random_mesh() {
     static const char* const kMeshes[] = {"a=1",     "a=2",     "a=3",        "a=4",     "a=5",
@@ -114,14 +131,14 @@ class RandomPlacements {
   shard::Placements placements_;
 };
 
-// All values of the function by the plain implementations, in its order of nodes.
-std::vector<Tensor> interpreted(const Graph& graph, const std::vector<Tensor>& inputs) {
+// Outputs, then all values of the function in its order of nodes; updates.
+Interpretation interpreted(const Graph& graph, const std::vector<Tensor>& inputs) {
   Function f = graph.function("run");
   for (const Node& node : f.nodes) f.outputs.push_back({"", node.outputs[0]});
   std::vector<Tensor> residents;
   for (const Resident& resident : graph.residents) residents.push_back(resident.data);
   cpu::Pool pool(1);
-  return interpret(f, inputs, residents, pool).outputs;
+  return interpret(f, inputs, residents, pool);
 }
 
 double largest(const Tensor& t) {
@@ -132,10 +149,25 @@ double largest(const Tensor& t) {
   return result;
 }
 
+// What a rank holds of a whole tensor, by plain loops.
+Tensor part_of(const Tensor& whole, const shard::Placement& placement, int rank) {
+  const Tensor from = contiguous(whole);
+  const Tensor part = Tensor::zeros(from.dtype, shard::local_shape(placement, from.shape, rank));
+  const std::vector<int64_t> elements = shard::elements_of(from.shape, placement.dims, rank);
+  for (size_t i = 0; i < elements.size(); ++i) part.as<float>()[i] = from.as<float>()[elements[i]];
+  return part;
+}
+
+// Outputs, and what state becomes.
 std::vector<Tensor> run_on_rank(const Graph& graph, const Placed& placed,
                                 const std::vector<Tensor>& inputs, Communicator& ranks) {
   auto program = std::make_shared<Program>();
   program->graph = graph;
+  for (const auto& [id, placement] : placed.placements.states) {
+    Resident& state = program->graph.residents[static_cast<size_t>(id)];
+    state.data = part_of(state.data, placement, ranks.rank());
+    state.type.shape = to_shape(state.data.shape);
+  }
   Function& f = program->graph.functions[0];
   f = shard::localize(placed.function, placed.mesh, placed.placements, ranks.rank());
   program->plans.push_back(compile_plan(*program, {}, {}));
@@ -146,6 +178,8 @@ std::vector<Tensor> run_on_rank(const Graph& graph, const Placed& placed,
   for (const Port& port : program->plans[0].outputs)
     outputs.push_back(Tensor::zeros(port.dtype, port.shape));
   session.run(0, inputs, outputs);
+  for (const auto& [id, placement] : placed.placements.states)
+    outputs.push_back(session.carried(graph.residents[static_cast<size_t>(id)].name));
   return outputs;
 }
 
@@ -153,14 +187,23 @@ void check(unsigned seed, const RandomNetwork& network, const Placed& placed) {
   const Graph& graph = network.graph();
   SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << placed.mesh.text() << "\n"
                                   << print_graph(graph, 40));
-  const std::vector<Tensor> expected = interpreted(graph, network.inputs());
+  const Interpretation whole = interpreted(graph, network.inputs());
   double scale = 0;
-  for (const Tensor& value : expected)
+  for (const Tensor& value : whole.outputs)
     if (is_float(value.dtype)) scale = std::max(scale, largest(value));
   try {
     run_ranks(placed.mesh.size(), [&](Communicator& ranks) {
       const std::vector<Tensor> found = run_on_rank(graph, placed, network.inputs(), ranks);
+      const size_t outputs = graph.function("run").outputs.size();
+      std::vector<Tensor> expected(whole.outputs.begin(),
+                                   whole.outputs.begin() + static_cast<std::ptrdiff_t>(outputs));
+      // States are numbered as they were added.
+      for (const auto& [id, placement] : placed.placements.states)
+        expected.push_back(
+            part_of(whole.updates[expected.size() - outputs], placement, ranks.rank()));
+      ASSERT_EQ(found.size(), expected.size());
       for (size_t o = 0; o < found.size(); ++o) {
+        ASSERT_EQ(found[o].shape, expected[o].shape);
         const double most = largest(expected[o]);
         // Where terms cancel, f32 knows what is left to a part of the terms.
         EXPECT_LE(relative_error(found[o], expected[o]) * (most == 0 ? 1 : most),

@@ -196,28 +196,6 @@ TEST(ShardedEngine, BindsNamesToAxesOfItsMesh) {
   });
 }
 
-TEST(ShardedEngine, KeepsItsState) {
-  for (const char* model : {"versions/kv_cache", "versions/kv_cache_functional"}) {
-    const TensorMap stored = load_tensors(test_model(model) + ".inputs.safetensors");
-    const TensorMap expected = load_tensors(test_model(model) + ".outputs.safetensors");
-    BuildOptions options;
-    options.mesh = "tp=2";
-    const Engine engine = Engine::build(test_model(model) + ".pt2", options);
-    run_ranks(2, [&](Communicator& ranks) {
-      Session session = engine.session(1);
-      session.bind(ranks);
-      for (int step = 0; step < 4; ++step) {
-        TensorMap inputs;
-        for (const PortInfo& port : engine.inputs())
-          inputs[port.name] = stored.at(join("step", step, ".", port.name));
-        for (const auto& [name, tensor] : session.run(inputs))
-          EXPECT_LE(relative_error(tensor, expected.at(join("step", step, ".", name))), 5e-5)
-              << model << " rank " << ranks.rank() << " step " << step << " " << name;
-      }
-    });
-  }
-}
-
 TEST(ShardedEngine, RefusesMeshesThatAreNone) {
   const auto error = [](const std::string& mesh, const std::string& context) {
     BuildOptions options;

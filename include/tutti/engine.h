@@ -137,6 +137,7 @@ struct PlanInfo {
   std::vector<StepInfo> steps;
   size_t activation_bytes = 0;  ///< memory of a session, shared between plans
   size_t held_bytes = 0;        ///< memory of a session, for what held inputs determine
+  size_t state_bytes = 0;       ///< of a session's state, of this rank
   size_t weight_bytes = 0;      ///< of weights and what is derived from them, as its steps read
   double network_flops = 0;     ///< StepInfo::flops of all steps, were there one rank
 };

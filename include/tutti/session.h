@@ -103,7 +103,8 @@ class Session {
   /// Runs once and measures each step.
   Profile profile(const TensorMap& inputs);
 
-  /// A copy of a carried resident, as the last run left it; throws not_found with nearest names.
+  /// A copy of a carried resident, as the last run left it; throws not_found with nearest names,
+  /// unsupported for one of which this rank has a part.
   Tensor read(std::string_view resident) const;
 
   /// Sets a carried resident, or all of them, back to how they started.

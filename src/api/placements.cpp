@@ -16,7 +16,7 @@ std::vector<PlacementInfo> Engine::placements(size_t plan, const std::string& va
   if (program->mesh.empty() || program->plans.empty()) return {};
   const shard::Ways ways = shard::ways_of({shard::Mesh::parse(program->mesh), program->context});
   Function f = function_to_shard(*program, program->plans[plan].symbols, state_->options);
-  const shard::Sharding sharding = shard::sharding_of(f, ways);
+  const shard::Sharding sharding = shard::sharding_of(f, ways, program->states);
   std::vector<PlacementInfo> list;
   std::vector<std::string> names;
   const auto add = [&](ValueId id, const Node* node) {
@@ -25,7 +25,10 @@ std::vector<PlacementInfo> Engine::placements(size_t plan, const std::string& va
     if (!value.empty() && v.name != value) return;
     PlacementInfo& info = list.emplace_back();
     info.value = v.name;
-    info.operation = node != nullptr ? node->op.name() : v.resident != kNone ? "weight" : "input";
+    info.operation = node != nullptr                                ? node->op.name()
+                     : v.resident == kNone                          ? "input"
+                     : sharding.placements.states.count(v.resident) ? "state"
+                                                                    : "weight";
     info.scope = node != nullptr ? node->scope : "";
     info.type = join(v.type);
     info.placement =

@@ -81,6 +81,16 @@ size_t weight_bytes(const Program& program, const Plan& plan) {
   return bytes;
 }
 
+size_t state_bytes(const Program& program, int rank) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < program.graph.residents.size(); ++i) {
+    if (program.graph.residents[i].kind != Resident::Kind::carried) continue;
+    const TensorType type = local_type(program, static_cast<ResidentId>(i), rank);
+    bytes += static_cast<size_t>(elements(type.shape).value()) * size_of(type.dtype);
+  }
+  return bytes;
+}
+
 double flops_on_one_rank(const Program& program, const SymbolValues& symbols) {
   const Function f = function_to_shard(program, symbols, {});
   const auto shapes = [&](const std::vector<ValueId>& ids) {
@@ -117,6 +127,7 @@ PlanInfo plan_info(const Program& program, const Plan& plan) {
       info.steps.push_back(step_info(step, steps == &plan.prepare, plan.rank));
   info.activation_bytes = static_cast<size_t>(plan.arena_bytes);
   info.held_bytes = static_cast<size_t>(plan.held_bytes);
+  info.state_bytes = state_bytes(program, plan.rank);
   info.weight_bytes = weight_bytes(program, plan);
   info.network_flops = flops_on_one_rank(program, plan.symbols);
   return info;

@@ -196,7 +196,16 @@ uint64_t Session::bytes_sent() const { return state_->session->bytes_sent(); }
 std::string Session::history() const { return state_->session->history(); }
 
 Tensor Session::read(std::string_view resident) const {
-  return contiguous(state_->session->carried(resident));
+  const Tensor own = state_->session->carried(resident);
+  const Program& program = state_->session->program();
+  const ResidentId id = program.graph.find_resident(resident);
+  const auto state = program.states.find(id);
+  require(state == program.states.end() || state->second.is_whole(), Errc::unsupported, "state ",
+          resident, " is split over ranks of ", program.mesh, ": this one has ",
+          describe(own.dtype, own.shape), " of ",
+          program.graph.residents[static_cast<size_t>(id)].type,
+          "; wanted: state that is whole, or an output that gives it");
+  return contiguous(own);
 }
 
 void Session::reset(std::string_view resident) {

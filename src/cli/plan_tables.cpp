@@ -50,7 +50,8 @@ Work work_of(const PlanInfo& plan) {
 }
 
 std::string ranks_table(const std::vector<PlanInfo>& plans) {
-  Rows rows = {{"rank", "FLOP", "of one rank's", "activations", "held", "weights", "bytes sent"}};
+  Rows rows = {
+      {"rank", "FLOP", "of one rank's", "activations", "held", "state", "weights", "bytes sent"}};
   double flops = 0, whole = 0;
   uint64_t bytes = 0;
   for (const PlanInfo& plan : plans) {
@@ -60,12 +61,12 @@ std::string ranks_table(const std::vector<PlanInfo>& plans) {
     whole = plan.network_flops;
     rows.push_back({std::to_string(plan.rank), count_text(work.flops),
                     percent(whole > 0 ? work.flops / whole : 0), bytes_text(plan.activation_bytes),
-                    bytes_text(plan.held_bytes), bytes_text(plan.weight_bytes),
-                    std::to_string(work.bytes_sent)});
+                    bytes_text(plan.held_bytes), bytes_text(plan.state_bytes),
+                    bytes_text(plan.weight_bytes), std::to_string(work.bytes_sent)});
   }
   if (plans.size() > 1)
     rows.push_back({"all", count_text(flops), percent(whole > 0 ? flops / whole : 0), "", "", "",
-                    std::to_string(bytes)});
+                    "", std::to_string(bytes)});
   return table(rows);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@ struct Compilation {
   Program& program;
   Function function;
   const CompileOptions& options;
+  std::map<ResidentId, TensorType> parts = {};  ///< of state, where this rank has a part
 };
 
 /// A rewrite of the function; `run` says whether it changed anything.

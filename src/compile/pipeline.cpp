@@ -44,7 +44,7 @@ void run_pipeline(Compilation& c, std::string_view end) {
     if (pass.name == end) return;
     if (!pass.run(c)) continue;
     c.function.remove_dead();
-    verify(c.program.graph, c.function);
+    verify(c.program.graph, c.function, c.parts);
     log(LogLevel::debug, "pass ", pass.name, ": ", c.function.nodes.size(), " nodes");
   }
 }

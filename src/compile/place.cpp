@@ -146,7 +146,8 @@ class Placer {
       if (resident == kNone) continue;
       const Resident& r = program_.graph.residents[static_cast<size_t>(resident)];
       Location& at = locations_[i];
-      at = contiguous(add_buffer({Place::resident, resident}), constant_dims(r.type.shape));
+      at = contiguous(add_buffer({Place::resident, resident}),
+                      constant_dims(f_.values[i].type.shape));
       if (r.kind == Resident::Kind::bound && r.data.data != nullptr) at.strides = r.data.strides;
     }
   }
@@ -350,7 +351,7 @@ class Placer {
   void finish_updates() {
     for (const Update& update : f_.updates) {
       Location& source = location(update.value);
-      const Location own = resident_location(update.resident);
+      const Location own = resident_location(update);
       const bool in_resident =
           buffers_[static_cast<size_t>(source.buffer)].place == Place::resident;
       if (in_resident && !is_same(source, own)) {
@@ -360,16 +361,16 @@ class Placer {
       }
     }
     for (const Update& update : f_.updates)
-      copy(update.value, resident_location(update.resident),
+      copy(update.value, resident_location(update),
            program_.graph.residents[static_cast<size_t>(update.resident)].name);
   }
 
-  Location resident_location(ResidentId resident) {
-    const auto& type = program_.graph.residents[static_cast<size_t>(resident)].type;
+  Location resident_location(const Update& update) {
+    const Dims shape = constant_dims(f_.type(update.value).shape);
     for (size_t b = 0; b < buffers_.size(); ++b)
-      if (buffers_[b].place == Place::resident && buffers_[b].index == resident)
-        return contiguous(static_cast<int32_t>(b), constant_dims(type.shape));
-    return contiguous(add_buffer({Place::resident, resident}), constant_dims(type.shape));
+      if (buffers_[b].place == Place::resident && buffers_[b].index == update.resident)
+        return contiguous(static_cast<int32_t>(b), shape);
+    return contiguous(add_buffer({Place::resident, update.resident}), shape);
   }
 
   void add_step(const Op& op, const std::string& scope, bool held, const std::vector<Location>& in,

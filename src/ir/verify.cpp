@@ -46,8 +46,9 @@ void check_type(const Graph& graph, const TensorType& type, const std::string& w
 
 class FunctionVerifier {
  public:
-  FunctionVerifier(const Graph& graph, const Function& function)
-      : graph_(graph), function_(function), defined_(function.values.size()) {}
+  FunctionVerifier(const Graph& graph, const Function& function,
+                   const std::map<ResidentId, TensorType>& parts)
+      : graph_(graph), function_(function), parts_(parts), defined_(function.values.size()) {}
 
   void run() {
     check_leaves();
@@ -98,9 +99,10 @@ class FunctionVerifier {
                        " is a resident and the result of a node; one of them is wanted");
       require_argument(read.insert(value.resident).second, here(), ": resident ", resident.name,
                        " is read as two values; one is wanted");
-      require_argument(value.name == resident.name && value.type == resident.type, here(),
-                       ": value ", value.name, " is ", value.type, "; resident ", resident.name,
-                       " ", resident.type, " is wanted");
+      const TensorType& type = type_of(value.resident);
+      require_argument(value.name == resident.name && value.type == type, here(), ": value ",
+                       value.name, " is ", value.type, "; resident ", resident.name, " ", type,
+                       " is wanted");
       defined_[i] = true;
     }
   }
@@ -110,6 +112,11 @@ class FunctionVerifier {
                      " is resident ", id, "; 0 to ",
                      static_cast<int64_t>(graph_.residents.size()) - 1, " is wanted");
     return graph_.residents[static_cast<size_t>(id)];
+  }
+
+  const TensorType& type_of(ResidentId id) const {
+    const auto part = parts_.find(id);
+    return part != parts_.end() ? part->second : graph_.residents[static_cast<size_t>(id)].type;
   }
 
   void check_node(size_t n) {
@@ -176,13 +183,14 @@ class FunctionVerifier {
                        " changes a bound resident; a derived or carried one is wanted");
       require_argument(updated.insert(update.resident).second, where, " is there twice");
       const TensorType& type = function_.type(update.value);
-      require_argument(type == resident.type, where, " is ", type, "; ", resident.type,
-                       " is wanted");
+      const TensorType& wanted = type_of(update.resident);
+      require_argument(type == wanted, where, " is ", type, "; ", wanted, " is wanted");
     }
   }
 
   const Graph& graph_;
   const Function& function_;
+  const std::map<ResidentId, TensorType>& parts_;
   std::vector<bool> defined_;
 };
 
@@ -229,8 +237,9 @@ void verify(const Graph& graph) {
   }
 }
 
-void verify(const Graph& graph, const Function& function) {
-  FunctionVerifier(graph, function).run();
+void verify(const Graph& graph, const Function& function,
+            const std::map<ResidentId, TensorType>& parts) {
+  FunctionVerifier(graph, function, parts).run();
 }
 
 }  // namespace tutti

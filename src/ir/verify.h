@@ -13,8 +13,9 @@ namespace tutti {
 void verify(const Graph& graph);
 
 /// Checks one function against the graph's symbols and residents, as verify(graph) does; the
-/// function need not be part of the graph.
-void verify(const Graph& graph, const Function& function);
+/// function need not be part of the graph. It has residents in `parts` with these types instead.
+void verify(const Graph& graph, const Function& function,
+            const std::map<ResidentId, TensorType>& parts = {});
 
 /// True for a name that extents may use: a letter or _, then letters, digits and _; not min or max.
 bool is_symbol_name(std::string_view name);

@@ -35,7 +35,8 @@ struct Scatter {
 
   static constexpr auto kName = "scatter";
   static constexpr auto kDoc = "x with elements of source put at indices of one axis";
-  static constexpr auto kSharding = "x: ... axis! ..., index: ...!, source: ...! -> y: ...";
+  static constexpr auto kSharding =
+      "x: ... axis! ..., index: ... axis! ..., source: ... axis! ... -> y: ...";
   static constexpr auto fields() {
     return std::tuple{
         field("axis", &Scatter::axis, "the axis indexed"),

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "ir/graph.h"
+#include "shard/placement.h"
 
 namespace tutti {
 
@@ -68,7 +68,12 @@ struct Program {
   std::vector<std::string> held;  ///< names of held inputs
   /// Ranks that share the work, "tp=2,cp=2", and how attention meets keys of others; empty for one.
   std::string mesh, context;
+  /// Where state is on these ranks, in all plans: the first that was made has decided.
+  shard::States states;
   std::vector<Plan> plans;
 };
+
+/// The type of what a rank holds of a resident, whose extents are numbers.
+TensorType local_type(const Program& program, ResidentId resident, int rank);
 
 }  // namespace tutti

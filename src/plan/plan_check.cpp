@@ -7,6 +7,7 @@
 #include "ops/collectives.h"
 #include "ops/fused_matmul.h"
 #include "plan/reach.h"
+#include "shard/shard.h"
 
 namespace tutti {
 namespace {
@@ -212,8 +213,10 @@ class PlanChecker {
     const Resident& r = resident(operand);
     for (const Dim& dim : r.type.shape)
       if (!dim.is_constant()) return std::nullopt;
-    if (r.kind == Resident::Kind::carried || r.data.data == nullptr)
-      return whole(r.type.dtype, constant_dims(r.type.shape));
+    if (r.kind == Resident::Kind::carried || r.data.data == nullptr) {
+      const TensorType own = local_type(program_, operand.index, plan_.rank);
+      return whole(own.dtype, constant_dims(own.shape));
+    }
     return reach(r.data.dtype, r.data.shape, r.data.strides);
   }
 
@@ -273,7 +276,55 @@ class PlanChecker {
 
 }  // namespace
 
+namespace {
+
+// Every rank has some ranges of a dimension, and all of them together have all of it.
+void check_state(const Program& program, const shard::Mesh& mesh, ResidentId id,
+                 const shard::Placement& placement) {
+  const auto count = static_cast<ResidentId>(program.graph.residents.size());
+  require_argument(id >= 0 && id < count, "state ", id, "; residents are 0 to ", count - 1);
+  const Resident& resident = program.graph.residents[static_cast<size_t>(id)];
+  const auto where = join("state ", resident.name);
+  require_argument(resident.kind == Resident::Kind::carried, where, " is ",
+                   to_string(resident.kind), "; a carried resident is wanted");
+  require_argument(static_cast<int>(placement.dims.size()) == resident.type.rank(), where, " has ",
+                   placement.dims.size(), " tables; ", resident.type.rank(), " are wanted");
+  for (size_t d = 0; d < placement.dims.size(); ++d) {
+    const auto& table = placement.dims[d];
+    if (!table) continue;
+    const Dim& extent = resident.type.shape[d];
+    const shard::AxisSet known = (shard::AxisSet{1} << mesh.axes().size()) - 1;
+    require_argument(extent == Dim(table->extent()) && table->ranks() == mesh.size() &&
+                         (table->axes() & ~known) == 0,
+                     where, ", dimension ", d, " of ", extent, ": table of ", table->extent(),
+                     " on ", table->ranks(), " ranks and axes ", table->axes(), "; ", mesh.size(),
+                     " ranks of mesh ", mesh.text(), " are wanted");
+    for (int r = 0; r < table->ranks(); ++r) {
+      int64_t left = table->extent();
+      for (const shard::Range& range : table->on(r).list()) {
+        require_argument(range.begin >= 0 && range.end <= table->extent() && range.size() <= left,
+                         where, ", dimension ", d, ": rank ", r, " holds ", range.begin, " to ",
+                         range.end, " of ", table->extent(), ", ", left, " of them left");
+        left -= range.size();
+      }
+    }
+    require_argument(table->covers(), where, ", dimension ", d, ": no rank holds some of it");
+  }
+}
+
+void check_states(const Program& program) {
+  if (program.states.empty()) return;
+  const shard::Mesh mesh = shard::ways_of({shard::Mesh::parse(program.mesh), program.context}).mesh;
+  for (const auto& [id, placement] : program.states) check_state(program, mesh, id, placement);
+  for (const Plan& plan : program.plans)
+    require_argument(plan.rank < mesh.size(), "a plan is for rank ", plan.rank, "; mesh ",
+                     program.mesh, " has ", mesh.size(), " ranks");
+}
+
+}  // namespace
+
 void check_plans(const Program& program) {
+  check_states(program);
   for (size_t i = 0; i < program.plans.size(); ++i) PlanChecker(program, i).run();
 }
 

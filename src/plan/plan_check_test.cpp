@@ -112,6 +112,47 @@ TEST(PlanCheck, NamesWhatIsWrong) {
   }
 }
 
+TEST(PlanCheck, NamesWhatIsWrongWithWhereStateIs) {
+  using shard::Table;
+  const auto error = [](int64_t extent, shard::AxisSet axes, std::vector<shard::Ranges> by_rank,
+                        ResidentId resident = 1, int32_t rank = 0) {
+    Program p = program();
+    p.mesh = "tp=2";
+    p.plans[0].rank = rank;
+    p.plans[0].run.pop_back();  // it writes all of the state
+    p.states[resident] = {{Table(extent, axes, std::move(by_rank)), std::nullopt}, 0};
+    try {
+      check_plans(p);
+      return std::string("none");
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+  };
+  const std::string table = "state s, dimension 0 of 2: table of ";
+  const std::string wanted = "; 2 ranks of mesh tp=2 are wanted";
+  EXPECT_EQ(error(2, 1, {{{0, 1}}, {{1, 2}}}), "none");
+  EXPECT_EQ(error(2, 1, {{{0, 1}}, {{1, 2}}}, 2), "state 2; residents are 0 to 1");
+  EXPECT_EQ(error(2, 1, {{{0, 1}}, {{1, 2}}}, 0), "state w is bound; a carried resident is wanted");
+  EXPECT_EQ(error(3, 1, {{{0, 1}}, {{1, 3}}}), table + "3 on 2 ranks and axes 1" + wanted);
+  EXPECT_EQ(error(2, 1, {{{0, 2}}}), table + "2 on 1 ranks and axes 1" + wanted);
+  EXPECT_EQ(error(2, 2, {{{0, 1}}, {{1, 2}}}), table + "2 on 2 ranks and axes 2" + wanted);
+  EXPECT_EQ(error(2, 1, {{{0, 1}}, {{1, 4}}}),
+            "state s, dimension 0: rank 1 holds 1 to 4 of 2, 2 of them left");
+  EXPECT_EQ(error(2, 1, {{{1, 2}, {0, 2}}, {{1, 2}}}),
+            "state s, dimension 0: rank 0 holds 0 to 2 of 2, 1 of them left");
+  EXPECT_EQ(error(2, 1, {{{0, 1}}, {{0, 1}}}), "state s, dimension 0: no rank holds some of it");
+  EXPECT_EQ(error(2, 1, {{{0, 1}}, {{1, 2}}}, 1, 2), "a plan is for rank 2; mesh tp=2 has 2 ranks");
+}
+
+TEST(PlanCheck, GivesAStepTheStateOfItsRankOnly) {
+  Program p = program();
+  p.mesh = "tp=2";
+  p.states[1] = {{shard::Table(2, 1, {{{0, 2}}, {{0, 1}}}), std::nullopt}, 0};
+  EXPECT_NO_THROW(check_plans(p));
+  p.plans[0].rank = 1;
+  EXPECT_THROW(check_plans(p), Error);
+}
+
 TEST(PlanCheck, WantsPackedMatricesWithoutGaps) {
   Program p = program();
   Plan& plan = p.plans[0];

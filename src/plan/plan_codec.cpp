@@ -38,6 +38,24 @@ class OpTable {
   std::string table_;
 };
 
+void put_state(ByteWriter& out, ResidentId resident, const shard::Placement& placement) {
+  out.put(resident);
+  out.put_count(placement.dims.size());
+  for (const std::optional<shard::Table>& table : placement.dims) {
+    out.put_count(table ? static_cast<size_t>(table->ranks()) : 0);
+    if (!table) continue;
+    out.put(table->extent());
+    out.put(table->axes());
+    for (int r = 0; r < table->ranks(); ++r) {
+      out.put_count(table->on(r).list().size());
+      for (const shard::Range& range : table->on(r).list()) {
+        out.put(range.begin);
+        out.put(range.end);
+      }
+    }
+  }
+}
+
 void put_operand(ByteWriter& out, const Operand& operand) {
   out.put(static_cast<uint8_t>(operand.place));
   out.put(static_cast<uint8_t>(operand.dtype));
@@ -90,6 +108,33 @@ void put_plan(ByteWriter& out, const Plan& plan, OpTable& ops) {
   out.put(plan.held_bytes);
   put_steps(out, plan.prepare, ops);
   put_steps(out, plan.run, ops);
+}
+
+std::optional<shard::Table> get_table(ByteReader& in) {
+  std::vector<shard::Ranges> by_rank(in.get_count("ranks", 4));
+  if (by_rank.empty()) return std::nullopt;
+  const auto extent = in.get<int64_t>("extent");
+  const auto axes = in.get<shard::AxisSet>("axes");
+  for (shard::Ranges& ranges : by_rank)
+    for (size_t i = in.get_count("ranges", 16); i > 0; --i) {
+      const auto begin = in.get<int64_t>("begin"), end = in.get<int64_t>("end");
+      in.check(begin >= 0 && begin < end, "range is ", begin, " to ", end);
+      ranges.add({begin, end});
+    }
+  return shard::Table(extent, axes, std::move(by_rank));
+}
+
+shard::States get_states(ByteReader& in) {
+  shard::States states;
+  for (size_t i = in.get_count("states", 8); i > 0; --i) {
+    const auto resident = in.get<ResidentId>("resident");
+    shard::Placement placement;
+    for (size_t d = in.get_count("dimensions", 4); d > 0; --d)
+      placement.dims.push_back(get_table(in));
+    in.check(states.emplace(resident, std::move(placement)).second, "state of resident ", resident,
+             " is there twice");
+  }
+  return states;
 }
 
 DType get_dtype(ByteReader& in) { return static_cast<DType>(in.get_enum("dtype", kDTypeCount)); }
@@ -195,6 +240,8 @@ std::string encode_plans(const Program& program) {
   for (const std::string& name : program.held) out.put_text(name);
   out.put_text(program.mesh);
   out.put_text(program.context);
+  out.put_count(program.states.size());
+  for (const auto& [resident, placement] : program.states) put_state(out, resident, placement);
   out.put_count(ops.size());
   return out.bytes() + ops.bytes() + plans.bytes();
 }
@@ -204,6 +251,7 @@ void decode_plans(ByteReader& in, Program& program) {
     program.held.push_back(in.get_text("held input"));
   program.mesh = in.get_text("mesh");
   program.context = in.get_text("context");
+  program.states = get_states(in);
   const std::vector<Op> ops = get_ops(in);
   for (size_t i = in.get_count("plans", 48); i > 0; --i) program.plans.push_back(get_plan(in, ops));
   in.finish();

@@ -41,9 +41,17 @@ void require_bound(const Plan& plan, bool bound) {
        ") and the session is not bound to ranks; wanted: bind before run");
 }
 
-Tensor initial_state(const Resident& resident) {
-  if (resident.data.data != nullptr) return contiguous(resident.data);
-  return Tensor::zeros(resident.type.dtype, constant_dims(resident.type.shape));
+// How this rank's part of state starts.
+Tensor initial_state(const Program& program, size_t index) {
+  const auto id = static_cast<ResidentId>(index);
+  const int rank = program.plans.empty() ? 0 : program.plans[0].rank;
+  const Tensor& whole = program.graph.residents[index].data;
+  const auto state = program.states.find(id);
+  if (whole.data != nullptr)
+    return state == program.states.end() ? contiguous(whole)
+                                         : local_part(state->second, whole, rank);
+  const TensorType type = local_type(program, id, rank);
+  return Tensor::zeros(type.dtype, constant_dims(type.shape));
 }
 
 }  // namespace
@@ -125,9 +133,11 @@ Session::Session(std::shared_ptr<const Program> program, int threads)
 }
 
 void Session::make_residents() {
-  for (const Resident& resident : program_->graph.residents)
-    residents_.push_back(resident.kind == Resident::Kind::carried ? initial_state(resident)
+  for (size_t i = 0; i < program_->graph.residents.size(); ++i) {
+    const Resident& resident = program_->graph.residents[i];
+    residents_.push_back(resident.kind == Resident::Kind::carried ? initial_state(*program_, i)
                                                                   : resident.data);
+  }
   for (const Plan& plan : program_->plans)
     for (const auto* steps : {&plan.prepare, &plan.run})
       for (const Step& step : *steps)
@@ -291,7 +301,7 @@ void Session::reset(std::string_view name) {
     const Resident& resident = program_->graph.residents[i];
     if (resident.kind != Resident::Kind::carried || (!name.empty() && resident.name != name))
       continue;
-    const Tensor start = initial_state(resident);
+    const Tensor start = initial_state(*program_, i);
     std::memcpy(residents_[i].data, start.data, start.bytes());
   }
 }

@@ -24,8 +24,8 @@ struct StepTime {
 /// run allocates nothing, infers nothing and looks up no name.
 class Session {
  public:
-  /// Prepares all plans of the program, which must not change any more. Throws not_found naming a
-  /// weight without bytes.
+  /// Prepares all plans of the program, which are of one rank and must not change. Throws not_found
+  /// naming a weight without bytes.
   Session(std::shared_ptr<const Program> program, int threads);
   ~Session();
 
@@ -47,7 +47,8 @@ class Session {
   uint64_t bytes_sent() const { return binding_ ? binding_->bytes_sent() : 0; }
   std::string history() const { return binding_ ? binding_->history() : ""; }
 
-  /// The content of a carried resident, which shares the session's memory; throws not_found.
+  /// The content of a carried resident, or this rank's part of it, which shares the session's
+  /// memory; throws not_found.
   Tensor carried(std::string_view name) const;
   /// Sets a carried resident, or all with an empty name, back to how they started.
   void reset(std::string_view name = {});

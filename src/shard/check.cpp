@@ -35,10 +35,11 @@ class Checker {
     for (size_t v = 0; v < f_.values.size(); ++v) {
       const auto id = static_cast<ValueId>(v);
       placement(placements_.values[v], id, "");
-      if (f_.value(id).producer == kNone)
-        expect(placements_.values[v].is_whole(), "value ", f_.value(id).name, " is given as ",
-               text(placements_.values[v]), "; whole is wanted");
+      if (f_.value(id).producer == kNone) given(id);
     }
+    for (const Update& update : f_.updates)
+      if (const auto at = placements_.states.find(update.resident); at != placements_.states.end())
+        state(at->second, update.value);
     for (size_t n = 0; n < f_.nodes.size(); ++n) {
       node_ = &f_.nodes[n];
       p_ = &placements_.nodes[n];
@@ -66,6 +67,21 @@ class Checker {
   }
   const Dims& shape(ValueId id) const { return shapes_[static_cast<size_t>(id)]; }
   const std::string& name(ValueId id) const { return f_.value(id).name; }
+
+  // Inputs and weights are whole, state is where all plans have it.
+  void given(ValueId id) const {
+    const Placement& found = placements_.values[static_cast<size_t>(id)];
+    const auto at = placements_.states.find(f_.value(id).resident);
+    const Placement wanted =
+        at != placements_.states.end() ? at->second : Placement::whole(shape(id).rank());
+    expect(found == wanted, "value ", f_.value(id).name, " is given as ", text(found), "; ",
+           text(wanted), " is wanted");
+  }
+
+  void state(const Placement& p, ValueId id) {
+    placement(p, id, " as state");
+    expect(p.partial == 0, "value ", name(id), " as state is ", text(p), "; no sum is wanted");
+  }
 
   // Every index is on a rank, and what a rank holds follows from its place on the table's axes.
   void table(const Table& t, int64_t extent, ValueId id, size_t dim) {

@@ -30,6 +30,12 @@ class Network {
   ValueId made(std::vector<int64_t> shape) {
     return f_.add1(ElementwiseOp{Elementwise::tanh}, {input(std::move(shape))}, "made");
   }
+  // What a run finds in state that becomes it again.
+  ValueId state(std::vector<int64_t> shape) {
+    const TensorType type{DType::f32, Shape(shape.begin(), shape.end())};
+    f_.updates = {{0, f_.read(0, "s", type)}};
+    return f_.updates[0].value;
+  }
   ValueId add(Op op, std::vector<ValueId> in) {
     f_.outputs = {{"y", f_.add1(std::move(op), std::move(in), "y", "layer")}};
     return f_.outputs[0].value;
@@ -38,7 +44,7 @@ class Network {
   void place(ValueId value, int dim, const Table& table, Context context = Context::gather_kv) {
     Desires desires(f_, kMesh);
     desires.seed(value, dim, table);
-    placements = place_values(f_, kMesh, desires, {context}, 0);
+    placements = place_values(f_, kMesh, desires, {context}, 0, desires.states());
     check_placements(f_, kMesh, placements);
   }
   /// The placements of the last node.
@@ -88,6 +94,28 @@ TEST(Check, RefusesATableThatDiffersAlongAxesItDoesNotName) {
   n.place(x, 0, blocks(4));
   n.node().in[0].dims[0] = Table(4, 0, {{{0, 2}}, {{2, 4}}});
   n.expect_refused({"rank 1", "rank 0"});
+}
+
+TEST(Check, RefusesStateThatIsReadWhereItIsNot) {
+  Network n;
+  const ValueId s = n.state({4, 6});
+  n.add(ElementwiseOp{Elementwise::tanh}, {s});
+  n.place(s, 0, blocks(4));
+  n.expect_accepted();
+  n.placements.states.at(0).dims[0] = Table(4, kTp, {{{0, 3}}, {{3, 4}}});
+  n.expect_refused(
+      {"value s is given as [tp 0:2 | 2:4, whole]", "[tp 0:3 | 3:4, whole] is wanted"});
+}
+
+TEST(Check, RefusesAddendsAsState) {
+  Network n;
+  const ValueId s = n.state({4, 6});
+  n.add(ElementwiseOp{Elementwise::tanh}, {s});
+  n.place(s, 0, blocks(4));
+  n.placements.values[static_cast<size_t>(s)] = Placement::whole(2);
+  n.placements.values[static_cast<size_t>(s)].partial = kTp;
+  n.placements.states.at(0) = n.placements.values[static_cast<size_t>(s)];
+  n.expect_refused({"as state", "no sum is wanted"});
 }
 
 TEST(Check, RefusesElementsThatNoRankHas) {

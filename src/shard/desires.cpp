@@ -34,6 +34,13 @@ Desires::Desires(const Function& f, const Mesh& mesh) : f_(f), mesh_(mesh) {
       if (users.empty() || users.back() != n) users.push_back(n);
     }
   }
+  for (const Update& update : f.updates) {
+    const auto reads = std::find_if(f.values.begin(), f.values.end(), [&](const Value& value) {
+      return value.resident == update.resident;
+    });
+    facts->reads.push_back(
+        reads == f.values.end() ? kNone : static_cast<ValueId>(reads - f.values.begin()));
+  }
   facts_ = std::move(facts);
 }
 
@@ -83,6 +90,29 @@ void Desires::spread(Spot spot) {
     if (node.op.as<Slice>()) through_slice(node, spot, table);
     if (node.op.as<Concat>()) through_concat(node, spot, table);
   }
+  through_updates(spot, table);
+}
+
+void Desires::through_updates(Spot spot, const Table& table) {
+  now_ = {"", spot.value, spot.dim, kUpdate};
+  for (size_t u = 0; u < f_.updates.size(); ++u) {
+    const ValueId before = facts_->reads[u], after = f_.updates[u].value;
+    if (before == kNone) continue;
+    if (spot.value == before) set(after, spot.dim, table);
+    if (spot.value == after) set(before, spot.dim, table);
+  }
+}
+
+States Desires::states() const {
+  States states;
+  for (size_t u = 0; u < f_.updates.size(); ++u) {
+    const ValueId before = facts_->reads[u], after = f_.updates[u].value;
+    Placement p = Placement::whole(shape(after).rank());
+    for (int d = 0; before != kNone && d < shape(after).rank(); ++d)
+      if (at(before, d) == at(after, d)) p.dims[static_cast<size_t>(d)] = at(before, d);
+    states.emplace(f_.updates[u].resident, std::move(p));
+  }
+  return states;
 }
 
 void Desires::through_factors(const Node& node, const Factors& f, Spot spot, const Table& table) {

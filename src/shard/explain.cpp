@@ -91,6 +91,14 @@ class Explainer {
         say("  asked for at ", made_by(value), ", dimension ", dim, ": ", origin.reason);
         return;
       }
+      if (origin.node == Desires::kUpdate) {
+        const bool reads = f_.value(value).resident != kNone;
+        say("  through the update of state ", f_.value(reads ? value : origin.value).name, " from ",
+            f_.value(origin.value).name, ", dimension ", origin.dim);
+        value = origin.value;
+        dim = origin.dim;
+        continue;
+      }
       const Node& node = f_.nodes[origin.node];
       const bool backward =
           std::find(node.outputs.begin(), node.outputs.end(), origin.value) != node.outputs.end();

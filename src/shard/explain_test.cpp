@@ -14,7 +14,8 @@ namespace {
 std::vector<std::string> told(const std::string& mesh, const std::string& context,
                               const std::string& body, const std::string& name) {
   const Graph graph = parse_graph(
-      "tutti.graph 1\nbound @m : f32[4, 4]\nbound @b : f32[4]\nfunction run(%x : f32[1, 2, 8, 4], "
+      "tutti.graph 1\nbound @m : f32[4, 4]\nbound @b : f32[4]\ncarried @s : f32[1, 2, 8, 4]\n"
+      "function run(%x : f32[1, 2, 8, 4], "
       "%k : f32[1, 2, 8, "
       "4], %w : f32[4, 4]) "
       "{\n" +
@@ -42,6 +43,20 @@ TEST(Explain, GoesBackThroughOperatorsToWhatAskedForATable) {
       (Lines{"dimension 1 is tp 0:1 | 1:2, as was asked for", "  through exp y from a, dimension 1",
              "  through attention a from q, dimension 1",
              "  asked for at relu q, dimension 1: heads of attention"}));
+}
+
+TEST(Explain, GoesBackThroughWhatStateBecomes) {
+  const std::string body = R"(%q : f32[1, 2, 8, 4] = relu(%x)
+  %n : f32[1, 2, 8, 4] = relu(%k)
+  %a : f32[1, 2, 8, 4] = attention(%q, %n, %n, scale=1, left=-1, right=-1, offset=0, lse=false)
+  %y : f32[1, 2, 8, 4] = add(%a, @s)
+  update @s = %n
+)";
+  EXPECT_EQ(told("tp=2", "", body, "s"),
+            (Lines{"dimension 1 is tp 0:1 | 1:2, as was asked for",
+                   "  through the update of state s from n, dimension 1",
+                   "  through attention a from q, dimension 1",
+                   "  asked for at relu q, dimension 1: heads of attention"}));
 }
 
 TEST(Explain, TellsOfInputsThatAreGivenWhole) {

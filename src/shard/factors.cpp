@@ -243,6 +243,36 @@ void pad(Builder& b, const Pad& op) {
   }
 }
 
+// x: before axes! after, values: before picks! after, index...: picks! -> y: before axes! after
+void index_put(Builder& b, const IndexPut& op) {
+  Dims x;  // each dim is its own number, to see where it is among the values
+  for (int d = 0; d < b.rank(0); ++d) x.push_back(d);
+  int index_rank = 0;
+  for (size_t i = 2; i < b.operands(); ++i) index_rank = std::max(index_rank, b.rank(i));
+  const Dims picked = indexed_dims(x, op.axes, Dims::filled(index_rank, -1));
+  for (int at = 0; at < picked.rank(); ++at) {
+    if (picked[at] < 0) continue;
+    const auto d = static_cast<int>(picked[at]);
+    const int f = b.factor(b.extent(0, d));
+    b.in(0, d, f);
+    b.out(0, d, f);
+    const int from_end = picked.rank() - at;  // values broadcast
+    if (b.rank(1) >= from_end) b.in(1, b.rank(1) - from_end, f);
+  }
+}
+
+// Dims of all operands and the result but `axis`, where they have the same extents.
+void written_along(Builder& b, int64_t axis) {
+  for (int d = 0; d < b.rank(0); ++d) {
+    bool same = d != axis;
+    for (size_t i = 1; same && i < b.operands(); ++i)
+      same = b.rank(i) == b.rank(0) && b.extent(i, d) == b.extent(0, d);
+    const int f = b.factor(b.extent(0, d), !same);
+    b.out(0, d, f);
+    for (size_t i = 0; i < (same ? b.operands() : 1); ++i) b.in(i, d, f);
+  }
+}
+
 // q: b n s d!, k: b n t! d!, v: b n t! e -> y: b n s e. Split keys are met in another way.
 void attention(Builder& b) {
   const int batch = b.factor(b.extent(0, 0)), n = b.factor(b.extent(0, 1)),
@@ -320,6 +350,12 @@ std::optional<Factors> factors(const Op& op, std::span<const TensorType> in,
     gather(b, g->axis, in[0].dtype);
   } else if (const auto* arg = op.as<ArgReduce>()) {
     arg_reduce(b, *arg);
+  } else if (const auto* put = op.as<IndexPut>()) {
+    index_put(b, *put);
+  } else if (const auto* update = op.as<SliceUpdate>()) {
+    written_along(b, update->axis);
+  } else if (const auto* scattered = op.as<Scatter>()) {
+    written_along(b, scattered->axis);
   } else if (const auto* padded = op.as<Pad>()) {
     pad(b, *padded);
   } else if (op.as<Resize>() || op.as<Pool>() || op.as<AdaptivePool>()) {

@@ -20,6 +20,7 @@
 #include "ops/pool.h"
 #include "ops/reduce.h"
 #include "ops/resize.h"
+#include "ops/scatter.h"
 #include "ops/softmax.h"
 #include "ops/sort.h"
 #include "ops/views.h"
@@ -123,6 +124,16 @@ std::vector<Case> cases() {
       {Index{{1}}, {f32({3, 4, 5}), typed(DType::i64, {2, 6})}},
       {Index{{0, 1}}, {f32({3, 4, 5}), typed(DType::i64, {2, 1}), typed(DType::i64, {6})}},
       {Index{{0, 2}}, {f32({3, 4, 5}), typed(DType::i64, {6}), typed(DType::i64, {})}},
+      {SliceUpdate{1, 2, 1}, {f32({3, 6, 4}), f32({3, 2, 4})}},
+      {IndexPut{{1}}, {f32({3, 5, 4}), f32({3, 2, 4}), typed(DType::i64, {2})}},
+      {IndexPut{{1}, true}, {f32({3, 5, 4}), f32({1, 4}), typed(DType::i64, {2})}},
+      // Values of axes that are not adjacent start with the indices.
+      {IndexPut{{0, 2}},
+       {f32({3, 5, 4, 6}), f32({2, 5, 6}), typed(DType::i64, {2}), typed(DType::i64, {1})}},
+      {IndexPut{{1, 2}},
+       {f32({3, 5, 4, 6}), f32({3, 2, 2, 6}), typed(DType::i64, {2, 2}), typed(DType::i64, {2})}},
+      {Scatter{1}, {f32({3, 5, 4}), typed(DType::i64, {3, 2, 4}), f32({3, 2, 4})}},
+      {Scatter{1, "sum"}, {f32({3, 5, 4}), typed(DType::i64, {2, 2, 4}), f32({3, 6, 4})}},
   };
   list.insert(list.end(), more.begin(), more.end());
   return list;
@@ -281,9 +292,6 @@ const std::map<std::string_view, std::string_view>& run_whole() {
   static const std::map<std::string_view, std::string_view> kReasons = {
       {"bitcast", "elements of the last dimension are taken together; seen in packed weights only"},
       {"unfold", "windows overlap"},
-      {"index_put", "writes wherever indices say"},
-      {"scatter", "writes wherever indices say"},
-      {"slice_update", "the part written lies in other ranks' parts of what is written to"},
   };
   return kReasons;
 }
@@ -336,6 +344,11 @@ TEST(Factors, SplitWhatNetworksAreSplitBy) {
   EXPECT_EQ(splittable({Attention{}, {f32({2, 4, 3, 5}), f32({2, 2, 6, 5}), f32({2, 2, 6, 7})}}),
             "sss- s--- s--s");
   EXPECT_EQ(splittable({Conv{{1}, {0}, {0}, {1}}, {f32({2, 3, 5}), f32({4, 3, 3})}}), "ss- ss-");
+  const TensorType cache = f32({2, 4, 9, 8}), news = f32({2, 4, 3, 8});
+  EXPECT_EQ(splittable({IndexPut{{2}}, {cache, news, typed(DType::i64, {3})}}), "ss-s ss-s -");
+  EXPECT_EQ(splittable({SliceUpdate{2, 1, 1}, {cache, news}}), "ss-s ss-s");
+  EXPECT_EQ(splittable({Scatter{2}, {cache, typed(DType::i64, {2, 4, 3, 8}), news}}),
+            "ss-s ss-s ss-s");
 }
 
 }  // namespace

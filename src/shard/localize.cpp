@@ -35,8 +35,10 @@ class Localizer {
     for (size_t v = 0; v < f_.values.size(); ++v) {
       const Value& value = f_.values[v];
       if (value.resident == kNone) continue;
-      add_version(static_cast<ValueId>(v), Placement::whole(value.type.rank()),
-                  local_.read(value.resident, value.name, value.type));
+      const Placement& at = placements_.values[v];
+      const Dims own = local_shape(at, shape(static_cast<ValueId>(v)), rank_);
+      add_version(static_cast<ValueId>(v), at,
+                  local_.read(value.resident, value.name, {value.type.dtype, to_shape(own)}));
     }
     for (size_t n = 0; n < f_.nodes.size(); ++n) add_node(f_.nodes[n], placements_.nodes[n]);
     for (const Output& output : f_.outputs)
@@ -45,8 +47,7 @@ class Localizer {
                             ? kNone
                             : version(output.value, whole(output.value), output.name)});
     for (const Update& update : f_.updates)
-      local_.updates.push_back(
-          {update.resident, version(update.value, whole(update.value), "update")});
+      local_.updates.push_back({update.resident, version(update.value, state(update), "update")});
     return std::move(local_);
   }
 
@@ -57,6 +58,10 @@ class Localizer {
   };
 
   Placement whole(ValueId id) const { return Placement::whole(f_.type(id).rank()); }
+  Placement state(const Update& update) const {
+    const auto at = placements_.states.find(update.resident);
+    return at != placements_.states.end() ? at->second : whole(update.value);
+  }
   Dims shape(ValueId id) const { return constant_dims(f_.type(id).shape); }
   std::vector<Version>& versions(ValueId id) { return versions_[static_cast<size_t>(id)]; }
   void add_version(ValueId id, Placement placement, ValueId local) {

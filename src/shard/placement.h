@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "ir/type.h"
+#include "ir/graph.h"
 #include "shard/table.h"
 
 namespace tutti::shard {
@@ -24,11 +25,17 @@ struct Placement {
   friend bool operator==(const Placement&, const Placement&) = default;
 };
 
+/// Where the state of a network is: of each resident that a run updates.
+using States = std::map<ResidentId, Placement>;
+
 /// The indices of dimension `dim`, of this extent, that a rank holds.
 Ranges held(const Placement& placement, int dim, int64_t extent, int rank);
 
 /// The shape of what a rank holds.
 Dims local_shape(const Placement& placement, const Dims& shape, int rank);
+
+/// What a rank holds of a tensor that is here whole, contiguous.
+Tensor local_part(const Placement& placement, const Tensor& whole, int rank);
 
 /// "[whole, cp 0:32 | 32:64] + tp": for people.
 std::string to_string(const Placement& placement, const Mesh& mesh);

@@ -48,10 +48,14 @@ bool may_take_sum(const Node& node, ValueId sum) {
 class Planner {
  public:
   Planner(const Function& f, const Mesh& mesh, const Desires& desires,
-          const std::vector<Context>& context, AxisSet shared)
+          const std::vector<Context>& context, AxisSet shared, States states)
       : f_(f), mesh_(mesh), desires_(desires), context_(context), shared_(shared) {
-    for (const Value& value : f.values)
-      result_.values.push_back(Placement::whole(value.type.rank()));
+    result_.states = std::move(states);
+    for (const Value& value : f.values) {
+      const auto state = result_.states.find(value.resident);
+      result_.values.push_back(state != result_.states.end() ? state->second
+                                                             : Placement::whole(value.type.rank()));
+    }
   }
 
   Placements run() {
@@ -325,8 +329,8 @@ class Planner {
 }  // namespace
 
 Placements place_values(const Function& f, const Mesh& mesh, const Desires& desires,
-                        const std::vector<Context>& context, AxisSet shared) {
-  return Planner(f, mesh, desires, context, shared).run();
+                        const std::vector<Context>& context, AxisSet shared, States states) {
+  return Planner(f, mesh, desires, context, shared, std::move(states)).run();
 }
 
 }  // namespace tutti::shard

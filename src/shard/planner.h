@@ -23,11 +23,12 @@ struct NodePlacement {
 struct Placements {
   std::vector<NodePlacement> nodes;
   std::vector<Placement> values;  ///< by value: where its producer's settled result is
+  States states;                  ///< where state is before and after a run
 };
 
 /// Decides placements node by node, with the tables that are desired; context by axis. `shared`
-/// are the axes whose ranks share work that nothing else splits.
+/// are the axes whose ranks share work that nothing else splits; state is where `states` says.
 Placements place_values(const Function& f, const Mesh& mesh, const Desires& desires,
-                        const std::vector<Context>& context, AxisSet shared);
+                        const std::vector<Context>& context, AxisSet shared, States states = {});
 
 }  // namespace tutti::shard

@@ -53,6 +53,18 @@ AxisSet axes_named(const Mesh& mesh, std::string_view name) {
   return axes;
 }
 
+// Where state is, values that read it and become it ought to be.
+void seed_states(const Function& f, const States& states, Desires& desires) {
+  for (size_t v = 0; v < f.values.size(); ++v) {
+    const auto state = states.find(f.values[v].resident);
+    if (state == states.end()) continue;
+    for (size_t d = 0; d < state->second.dims.size(); ++d)
+      if (const auto& table = state->second.dims[d])
+        desires.seed(static_cast<ValueId>(v), static_cast<int>(d), *table,
+                     "where the first plan left state");
+  }
+}
+
 // Attention whose last queries see more keys than the first, or the other way around.
 bool has_causal(const Function& f) {
   return std::any_of(f.nodes.begin(), f.nodes.end(), [](const Node& node) {
@@ -61,8 +73,9 @@ bool has_causal(const Function& f) {
   });
 }
 
-Desires desires_of(const Function& f, const Ways& ways) {
+Desires desires_of(const Function& f, const Ways& ways, const States& states) {
   Desires desires(f, ways.mesh);
+  seed_states(f, states, desires);
   if (const AxisSet dp = axes_named(ways.mesh, "dp")) seed_data_parallel(f, ways.mesh, dp, desires);
   if (const AxisSet tp = axes_named(ways.mesh, "tp"))
     seed_tensor_parallel(f, ways.mesh, tp, desires);
@@ -131,16 +144,19 @@ bool decompose_asked(Function& f, const Desires& desires) {
   });
 }
 
-Sharding sharding_of(Function& f, const Ways& ways) {
-  std::optional<Desires> desires(desires_of(f, ways));
-  if (decompose_asked(f, *desires)) desires.emplace(desires_of(f, ways));
+Sharding sharding_of(Function& f, const Ways& ways, const States& states) {
+  std::optional<Desires> desires(desires_of(f, ways, states));
+  if (decompose_asked(f, *desires)) desires.emplace(desires_of(f, ways, states));
   AxisSet shared = 0;
   for (const char* name : {"dp", "tp", "cp"}) shared |= axes_named(ways.mesh, name);
-  Placements placements = place_values(f, ways.mesh, *desires, ways.context, shared);
+  Placements placements = place_values(f, ways.mesh, *desires, ways.context, shared,
+                                       states.empty() ? desires->states() : states);
   check_placements(f, ways.mesh, placements);
   return {std::move(*desires), std::move(placements)};
 }
 
-Placements shard(Function& f, const Ways& ways) { return sharding_of(f, ways).placements; }
+Placements shard(Function& f, const Ways& ways, const States& states) {
+  return sharding_of(f, ways, states).placements;
+}
 
 }  // namespace tutti::shard

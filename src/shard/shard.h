@@ -37,9 +37,10 @@ struct Sharding {
 /// numbers. True where there were any: desires have to be found anew.
 bool decompose_asked(Function& f, const Desires& desires);
 
-/// Of a function whose extents are all numbers; decompose_asked changes it.
-Sharding sharding_of(Function& f, const Ways& ways);
+/// Of a function whose extents are all numbers; decompose_asked changes it. State is where `states`
+/// says, as the functions that share it have to; without any, where it ought to be.
+Sharding sharding_of(Function& f, const Ways& ways, const States& states = {});
 /// The placements of it.
-Placements shard(Function& f, const Ways& ways);
+Placements shard(Function& f, const Ways& ways, const States& states = {});
 
 }  // namespace tutti::shard

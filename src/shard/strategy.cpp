@@ -12,10 +12,14 @@
 namespace tutti::shard {
 namespace {
 
-// Values that follow from weights and constants alone.
+// Values that follow from weights and constants alone, and from no state.
 std::vector<bool> weights_of(const Function& f) {
   std::vector<bool> fixed(f.values.size());
-  for (size_t v = 0; v < f.values.size(); ++v) fixed[v] = f.values[v].resident != kNone;
+  for (size_t v = 0; v < f.values.size(); ++v)
+    fixed[v] = f.values[v].resident != kNone &&
+               std::none_of(f.updates.begin(), f.updates.end(), [&](const Update& update) {
+                 return update.resident == f.values[v].resident;
+               });
   for (const Node& node : f.nodes)
     for (const ValueId id : node.outputs)
       fixed[static_cast<size_t>(id)] =
