@@ -147,9 +147,7 @@ class Classifier {
   std::optional<Rest> without_band(ValueId mask, const Band& band) {
     if (constant_[static_cast<size_t>(mask)]) {
       const auto found = find(mask);
-      // Under another band a row could be left with keys that are very low only.
-      if (!found || (!found->strict && !band.is_all())) return std::nullopt;
-      return joined(found->band, band, kNone);
+      return found ? joined(found->band, band, kNone) : std::nullopt;
     }
     const Node* node = f_.producer(mask);
     if (node == nullptr) return std::nullopt;

@@ -11,8 +11,8 @@ namespace tutti {
 /// at most so many elements.
 std::vector<bool> constant_values(const Function& f, int64_t max_elements);
 
-/// The contents of such values, by plain loops: the same bits on every machine. `fast`: fused and by
-/// the kernels of this machine, as a session would.
+/// The contents of such values, by plain loops: the same bits on every machine. `fast`: fused and
+/// by the kernels of this machine, as a session would.
 std::vector<Tensor> evaluate(const Function& f, const std::vector<ValueId>& values, bool fast);
 
 }  // namespace tutti
