@@ -223,6 +223,15 @@ file(REMOVE ${WORK}/request.1.npz)
 expect(2 "tutti run: rank [0-3] failed first: exit code 2.*request.1.npz: there is no such file" run
   ${request} ${own} --input ${requests})
 
+# State that ranks share.
+set(cache ${MODELS}/versions/kv_cache.pt2 --mesh tp=2)
+expect(0 "^all [1-9][0-9]+ values agree on 2 ranks" run ${cache} --verify --random-inputs)
+expect(0 "0 B +1.0 KiB .*\n1 .*0 B +1.0 KiB " inspect ${cache})
+expect(0 "^k f32.1, 4, 8, 8., by state: .whole, tp 0:2 . 2:4, .*heads of attention" inspect ${cache}
+  --why k)
+expect(0 "plan of" build ${cache} -o cache.tutti)
+expect(0 "rank  bytes sent\n   0 +128\n" run cache.tutti --random-inputs)
+
 # Layer by layer beside one rank.
 expect(0 "^all [1-9][0-9]+ values agree on 2 ranks; largest error, relative: [0-9.e-]+, of" run ${flux}
   --verify --mesh tp=2)

@@ -159,6 +159,22 @@ TEST(ShardedStateOf, HeadsGoesToNoOtherRank) {
       EXPECT_EQ(collectives_of(plan), std::vector<std::string>{"all_reduce"}) << model;
 }
 
+// Two heads of keys on up to four ranks: each has the one that its queries read.
+TEST(ShardedStateOf, FewerHeadsOfKeysThanRanksIsSharedByThem) {
+  const std::map<std::string, std::vector<size_t>> heads = {
+      {"tp=2", {1, 1}}, {"tp=3", {1, 1, 1}}, {"tp=4", {1, 1, 1, 1}}};
+  const Engine one = Engine::build(cached(4, 2, 1));
+  for (const auto& [mesh, by_rank] : heads) {
+    SCOPED_TRACE(mesh);
+    const Engine engine = Engine::build(cached(4, 2, 1), on_mesh(mesh));
+    for (const PlanInfo& plan : engine.plans()) {
+      EXPECT_EQ(plan.state_bytes, 2 * by_rank[static_cast<size_t>(plan.rank)] * kLength * 8 * 4);
+      EXPECT_EQ(collectives_of(plan), std::vector<std::string>{"all_reduce"});
+    }
+    expect_as_one_rank(engine, one, mesh_size(mesh), 4, {1, 1, 1});
+  }
+}
+
 // Each step that writes state is one that puts what is new into it where it is.
 TEST(ShardedStateOf, ARankIsUpdatedInPlace) {
   Program program;

@@ -16,7 +16,10 @@ std::vector<PlacementInfo> Engine::placements(size_t plan, const std::string& va
   if (program->mesh.empty() || program->plans.empty()) return {};
   const shard::Ways ways = shard::ways_of({shard::Mesh::parse(program->mesh), program->context});
   Function f = function_to_shard(*program, program->plans[plan].symbols, state_->options);
-  const shard::Sharding sharding = shard::sharding_of(f, ways, program->states);
+  // The first plan was free to place state; then it tells why.
+  const bool free = program->plans[plan].symbols == program->plans[0].symbols;
+  const shard::Sharding sharding =
+      shard::sharding_of(f, ways, free ? shard::States{} : program->states);
   std::vector<PlacementInfo> list;
   std::vector<std::string> names;
   const auto add = [&](ValueId id, const Node* node) {

@@ -55,7 +55,7 @@ class AttentionPlanner {
   Placement keys_for(const Placement& inside, const Placement& k, bool ordered) const {
     Placement keys = Placement::whole(4);
     keys.dims[0] = inside.dims[0];
-    keys.dims[1] = shared_heads(inside.dims[1], shape(0)[1], shape(1)[1]);
+    if (inside.dims[1]) keys.dims[1] = inside.dims[1]->shared(shape(0)[1] / shape(1)[1]);
     if (k.dims[2]) {
       // Those of a ring stay where they are and travel, between ranks that have the same heads.
       const AxisSet others = keys.split_axes();
@@ -121,22 +121,6 @@ class AttentionPlanner {
       by_rank.push_back(std::move(part));
     }
     return {n, before | axes, std::move(by_rank)};
-  }
-
-  // The heads of keys that query heads read, each once.
-  std::optional<Table> shared_heads(const std::optional<Table>& heads, int64_t n, int64_t m) const {
-    if (!heads || n == m) return heads;
-    const int64_t group = n / m;
-    std::vector<Ranges> by_rank;
-    for (int r = 0; r < mesh_.size(); ++r) {
-      Ranges keys;
-      for (const Range& x : heads->on(r).list()) {
-        const int64_t end = keys.empty() ? 0 : keys.list().back().end;
-        keys.add({std::max(x.begin / group, end), (x.end + group - 1) / group});
-      }
-      by_rank.push_back(std::move(keys));
-    }
-    return Table(m, heads->axes(), std::move(by_rank));
   }
 
   const Node& node_;

@@ -138,16 +138,17 @@ void Desires::through_factors(const Node& node, const Factors& f, Spot spot, con
   });
 }
 
-// Query heads that share a head of keys: their tables differ by the number that share.
+// Query heads that share a head of keys: their tables differ by the number that share. Ranks may
+// have a head of keys together, but no head of queries.
 void Desires::through_heads(const Node& node, Spot spot, const Table& table) {
   const int64_t n = shape(node.inputs[0])[1], m = shape(node.inputs[1])[1];
   if (spot.dim != 1 || n == m) return;
   if (spot.value == node.inputs[1] || spot.value == node.inputs[2]) {
-    for (const ValueId id : {node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[0]})
-      set(id, 1, shape(id)[1] == n ? table.scaled(n / m) : table);
+    for (const ValueId id : {node.inputs[1], node.inputs[2]}) set(id, 1, table);
+    if (!table.each_once(mesh_)) return;
+    for (const ValueId id : {node.inputs[0], node.outputs[0]}) set(id, 1, table.scaled(n / m));
   } else if (spot.value == node.inputs[0] || spot.value == node.outputs[0]) {
-    const auto shared = table.divided(n / m);
-    for (size_t i = 1; shared && i <= 2; ++i) set(node.inputs[i], 1, *shared);
+    for (size_t i = 1; i <= 2; ++i) set(node.inputs[i], 1, table.shared(n / m));
   }
 }
 

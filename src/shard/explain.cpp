@@ -40,7 +40,11 @@ class Explainer {
   std::string made_by(ValueId value) const {
     const Node* node = f_.producer(value);
     if (node != nullptr) return node_text(*node);
-    return join(f_.value(value).resident != kNone ? "weight " : "input ", f_.value(value).name);
+    const ResidentId resident = f_.value(value).resident;
+    const char* kind = resident == kNone                       ? "input "
+                       : placements_.states.contains(resident) ? "state "
+                                                               : "weight ";
+    return join(kind, f_.value(value).name);
   }
   std::string table_text(const Table& table) const {
     return join(mesh_.text(table.axes()), " ", table.text(mesh_));

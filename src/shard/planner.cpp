@@ -142,7 +142,9 @@ class Planner {
     const auto consider = [&](int factor, const std::optional<Table>& table) {
       if (factor < 0 || !table) return;
       auto& own = chosen[static_cast<size_t>(factor)];
-      if (own || f.list[static_cast<size_t>(factor)].whole || (table->axes() & taken) != 0) return;
+      const Factors::Factor& all = f.list[static_cast<size_t>(factor)];
+      if (own || all.whole || (table->axes() & taken) != 0) return;
+      if (!all.in_result && !table->each_once(mesh_)) return;
       own = table;
       taken |= table->axes();
     };

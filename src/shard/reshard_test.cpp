@@ -277,7 +277,7 @@ class Random {
     const AxisSet all = (AxisSet{1} << m.mesh.axes().size()) - 1;
     if (pick(4) == 0) m.from.partial = static_cast<AxisSet>(pick(static_cast<int>(all + 1)));
     if (pick(4) == 0) m.to.partial = m.from.partial & static_cast<AxisSet>(pick(4));
-    m.from = placement(m, m.from.partial, false);
+    m.from = placement(m, m.from.partial, m.from.partial == 0);
     m.to = placement(m, m.to.partial, true);
     return m;
   }

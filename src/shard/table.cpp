@@ -142,6 +142,12 @@ bool Table::covers() const {
   return reached == extent();
 }
 
+bool Table::each_once(const Mesh& mesh) const {
+  int64_t held = 0;
+  for (const Ranges& r : data_->by_rank) held += r.size();
+  return held == extent() * (mesh.size() / mesh.size(axes()));
+}
+
 template <class F>
 Table Table::mapped(int64_t extent, const F& f) const {
   std::vector<Ranges> by_rank;
@@ -172,6 +178,17 @@ std::optional<Table> Table::divided(int64_t factor) const {
   return mapped(extent() / factor, [&](const Ranges& r) {
     Ranges result;
     for (const Range& x : r.list()) result.add({x.begin / factor, x.end / factor});
+    return result;
+  });
+}
+
+Table Table::shared(int64_t factor) const {
+  if (factor == 1) return *this;
+  return mapped(extent() / factor, [&](const Ranges& r) {
+    Ranges result;
+    for (const Range& x : r.list())
+      for (int64_t i = x.begin / factor; i * factor < x.end; ++i)
+        if (result.within({i, i + 1}).empty()) result.add({i, i + 1});
     return result;
   });
 }

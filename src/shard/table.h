@@ -72,6 +72,8 @@ class Table {
   const void* id() const { return data_.get(); }
   /// All indices, each once or more, on some rank.
   bool covers() const;
+  /// Of a table that covers: ranks that differ along its axes share no index.
+  bool each_once(const Mesh& mesh) const;
 
   /// Indices start, start + 1, ... start + size - 1, counted from start.
   Table cut(int64_t start, int64_t size) const;
@@ -79,6 +81,8 @@ class Table {
   Table scaled(int64_t factor) const;
   /// The opposite; nothing when a range does not fall on multiples.
   std::optional<Table> divided(int64_t factor) const;
+  /// What a rank has any part of, where every index stands for `factor`; ranks may share it.
+  Table shared(int64_t factor) const;
   /// The table of `times` repetitions: index i of repetition j is j * extent + i.
   Table repeated(int64_t times) const;
   /// The opposite: each repetition is held alike; nothing otherwise.

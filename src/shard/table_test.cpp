@@ -214,5 +214,15 @@ TEST(Table, IsNotFoldedWhenRepetitionsDiffer) {
   EXPECT_FALSE(Table::block(kThree, 1, 5).folded(2));
 }
 
+TEST(Table, OfWhatIsSharedHasEachIndexOnce) {
+  // Of six indices, three share one of two.
+  const Table six(6, 1, {{{0, 2}}, {{2, 4}}, {{5, 6}, {4, 5}}, {}});
+  EXPECT_EQ(six.shared(3), Table(2, 1, {{{0, 1}}, {{0, 2}}, {{1, 2}}, {}}));
+  EXPECT_EQ(six.shared(1), six);
+  const Mesh mesh = Mesh::parse("tp=4");
+  EXPECT_TRUE(six.each_once(mesh));
+  EXPECT_FALSE(six.shared(3).each_once(mesh));
+}
+
 }  // namespace
 }  // namespace tutti::shard
