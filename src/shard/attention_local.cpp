@@ -23,11 +23,11 @@ class AttentionLocalizer {
     repeat_heads();
     const std::vector<Placement>& placed = part_.placement.in;
     const std::vector<ValueId>& in = part_.in;
-    if (const auto& keys = placed[1].dims[2]; keys && keys->axes() != 0)
+    if (part_.placement.travels != 0)
       return add_ring(local_, mesh_, rank_,
-                      {op_, keys->axes(), *keys, placed[0].dims[2], in[0], in[1], in[2],
-                       in.size() > 3 ? in[3] : kNone, scope()});
-    if (!op_.band().is_all() && placed[0].dims[2]) return banded_rows();
+                      {op_, part_.placement.travels, *placed[1].dims[2], placed[0].dims[2], in[0],
+                       in[1], in[2], in.size() > 3 ? in[3] : kNone, scope()});
+    if (!op_.band().is_all() && (placed[0].dims[2] || placed[1].dims[2])) return banded_rows();
     return local_.add1(op_, in, part_.name, scope());
   }
 
@@ -58,23 +58,24 @@ class AttentionLocalizer {
   // A range of queries attends to the keys that it sees.
   ValueId banded_rows() {
     const std::vector<ValueId>& in = part_.in;
-    const Ranges rows = held(part_.placement.in[0], 2, part_.q[2], rank_);
+    const Ranges rows = held(part_.placement.in[0], 2, part_.q[2], rank_),
+                 present = held(part_.placement.in[1], 2, part_.k[2], rank_);
     std::vector<ValueId> parts;
     int64_t start = 0;
     for (const Range& r : rows.list()) {
       const Range own{start, start + r.size()};
       const auto [begin, end] = op_.band().keys(r.begin, r.size(), part_.k[2]);
-      const Range keys{begin, end};
+      const Ranges keys{{begin, end}}, at = present.sure_positions_of(keys);
       std::vector<ValueId> operands = {resharder_.take(in[0], 2, {own}, scope()),
-                                       resharder_.take(in[1], 2, {keys}, scope()),
-                                       resharder_.take(in[2], 2, {keys}, scope())};
-      if (in.size() > 3) operands.push_back(resharder_.take_mask(in[3], {own}, {keys}, scope()));
+                                       resharder_.take(in[1], 2, at, scope()),
+                                       resharder_.take(in[2], 2, at, scope())};
+      if (in.size() > 3) operands.push_back(resharder_.take_mask(in[3], {own}, keys, scope()));
       Attention op = op_;
       op.set_band(op_.band().from(r.begin, begin).simplest(r.size(), end - begin));
       parts.push_back(local_.add1(op, operands, "", scope()));
       start += r.size();
     }
-    if (parts.empty()) return local_.add1(op_, in, "", scope());
+    if (parts.empty()) return local_.add1(Attention{op_.scale}, {in[0], in[1], in[2]}, "", scope());
     return parts.size() == 1 ? parts[0] : local_.add1(Concat{2}, parts, "", scope());
   }
 

@@ -16,7 +16,7 @@ class AttentionPlanner {
 
   NodePlacement place(const Placement& q, const Placement& k) const {
     const int64_t n = shape(0)[1], m = shape(1)[1];
-    const bool ordered = !node_.op.as<Attention>()->band().is_all() || node_.inputs.size() > 3;
+    const bool ordered = !band().is_all() || node_.inputs.size() > 3;
     AxisSet taken = 0;
     const auto unless_taken = [&](const std::optional<Table>& table) {
       if (!table || (table->axes() & taken) != 0) return std::optional<Table>();
@@ -35,7 +35,17 @@ class AttentionPlanner {
     inside.dims[2] = s;
     if (s && exchanged != 0) inside.dims[2] = unless_whole(together(*s, exchanged, ordered));
     NodePlacement p;
-    const Placement keys = keys_for(inside, k, ordered);
+    Placement keys = Placement::whole(4);
+    keys.dims[0] = inside.dims[0];
+    if (inside.dims[1]) keys.dims[1] = inside.dims[1]->shared(n / m);
+    // Between ranks that have the same heads; not where a window needs a few of them only.
+    if (k.dims[2] && !band().is_narrow())
+      p.travels = k.dims[2]->axes() & axes_with(Context::ring) & ~keys.split_axes();
+    if (p.travels == 0 && !band().is_all() && inside.dims[2])
+      keys.dims[2] = unless_whole(seen_keys(*inside.dims[2]));
+    else if (k.dims[2])
+      keys.dims[2] = unless_whole(together(*k.dims[2], k.dims[2]->axes() & ~p.travels, ordered));
+    if (!keys.dims[2]) p.travels = 0;
     p.in = {inside, keys, keys};
     if (node_.inputs.size() > 3) p.in.push_back(mask_for(inside));
     p.out = {inside};
@@ -50,19 +60,13 @@ class AttentionPlanner {
 
  private:
   const Dims& shape(size_t operand) const { return desires_.shape(node_.inputs[operand]); }
+  Band band() const { return node_.op.as<Attention>()->band(); }
 
-  // Keys that are split along other axes than those of a ring are gathered.
-  Placement keys_for(const Placement& inside, const Placement& k, bool ordered) const {
-    Placement keys = Placement::whole(4);
-    keys.dims[0] = inside.dims[0];
-    if (inside.dims[1]) keys.dims[1] = inside.dims[1]->shared(shape(0)[1] / shape(1)[1]);
-    if (k.dims[2]) {
-      // Those of a ring stay where they are and travel, between ranks that have the same heads.
-      const AxisSet others = keys.split_axes();
-      const AxisSet gathered = k.dims[2]->axes() & (~axes_with(Context::ring) | others);
-      keys.dims[2] = unless_whole(together(*k.dims[2], gathered, ordered));
-    }
-    return keys;
+  // The keys that each rank's queries see, in order: windows, which overlap.
+  Table seen_keys(const Table& rows) const {
+    std::vector<Ranges> by_rank;
+    for (int r = 0; r < rows.ranks(); ++r) by_rank.push_back(seen(band(), rows.on(r), shape(1)[2]));
+    return {shape(1)[2], rows.axes(), std::move(by_rank)};
   }
 
   Placement mask_for(const Placement& inside) const {
@@ -130,6 +134,23 @@ class AttentionPlanner {
 };
 
 }  // namespace
+
+Ranges seen(const Band& band, const Ranges& queries, int64_t count) {
+  std::vector<Range> list;
+  for (const Range& r : queries.list()) {
+    const auto [begin, end] = band.keys(r.begin, r.size(), count);
+    list.push_back({begin, end});
+  }
+  std::sort(list.begin(), list.end(),
+            [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  Ranges keys;
+  int64_t reached = 0;
+  for (const Range& r : list) {
+    keys.add({std::max(r.begin, reached), r.end});
+    reached = std::max(reached, r.end);
+  }
+  return keys;
+}
 
 NodePlacement place_attention(const Node& node, const std::vector<Placement>& in, const Mesh& mesh,
                               const Desires& desires, const std::vector<Context>& context) {

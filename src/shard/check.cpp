@@ -12,6 +12,7 @@
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
 #include "ops/views.h"
+#include "shard/attention_check.h"
 
 namespace tutti::shard {
 namespace {
@@ -84,8 +85,8 @@ class Checker {
   }
 
   // Every index is on a rank, and what a rank holds follows from its place on the table's axes.
-  void table(const Table& t, int64_t extent, ValueId id, size_t dim) {
-    if (!proved_.insert({t.id(), extent}).second) return;
+  void table(const Table& t, int64_t extent, ValueId id, size_t dim, bool covers) {
+    if (!proved_.insert({t.id(), covers ? extent : -1 - extent}).second) return;
     const auto where = join("value ", name(id), ", dimension ", dim, " of ", extent);
     expect(t.extent() == extent && t.ranks() == mesh_.size(), where, ": table of ", t.extent(),
            " on ", t.ranks(), " ranks; ", mesh_.size(), " ranks are wanted");
@@ -97,7 +98,8 @@ class Checker {
         expect(x.begin >= 0 && x.end <= extent, where, ": rank ", r, " holds ", x.begin, ":",
                x.end);
     }
-    expect(t.covers(), where, ": ", text(MaybeTable(t)), "; every index on some rank is wanted");
+    expect(!covers || t.covers(), where, ": ", text(MaybeTable(t)),
+           "; every index on some rank is wanted");
   }
 
   // By rank: the first of those at its place on these axes.
@@ -109,13 +111,15 @@ class Checker {
   }
 
   // Dimensions and sums use axes of their own: then ranks hold all combinations of indices.
-  void placement(const Placement& p, ValueId id, const char* role) {
+  // A dimension of which ranks may lack what nothing needs is `sparse`.
+  void placement(const Placement& p, ValueId id, const char* role, int sparse = -1) {
     expect(static_cast<int>(p.dims.size()) == shape(id).rank(), "value ", name(id), role, " has ",
            p.dims.size(), " tables; ", shape(id).rank(), " are wanted");
     AxisSet taken = p.partial;
     for (size_t d = 0; d < p.dims.size(); ++d) {
       if (!p.dims[d]) continue;
-      table(*p.dims[d], shape(id)[static_cast<int>(d)], id, d);
+      const auto dim = static_cast<int>(d);
+      table(*p.dims[d], shape(id)[dim], id, d, dim != sparse);
       const AxisSet axes = p.dims[d]->axes();
       expect((axes & taken) == 0, "value ", name(id), role, " is ", text(p), "; axes ",
              text(axes & taken), " are used twice");
@@ -134,7 +138,8 @@ class Checker {
              " and to be ", text(to), "; a sum over no more axes is wanted");
     };
     for (size_t i = 0; i < inputs; ++i) {
-      placement(p_->in[i], node_->inputs[i], " as an operand");
+      const bool keys = node_->op.as<Attention>() && (i == 1 || i == 2);
+      placement(p_->in[i], node_->inputs[i], " as an operand", keys ? 2 : -1);
       comes(placements_.values[static_cast<size_t>(node_->inputs[i])], p_->in[i], node_->inputs[i]);
     }
     for (size_t i = 0; i < outputs; ++i) {
@@ -362,8 +367,8 @@ class Checker {
            "operands");
   }
 
-  // Each rank has the keys and values that its queries attend to: all of them, or those that are
-  // not here come around along the axes that split them.
+  // Each rank meets the keys and values that its queries see, each once: those that it has and
+  // those that come around.
   void attention() {
     const Placement &q = p_->in[0], &k = p_->in[1], &v = p_->in[2];
     const auto& in = node_->inputs;
@@ -372,30 +377,13 @@ class Checker {
     same(k.dims[0], q.dims[0], in[1], 0);
     same(v.dims[0], q.dims[0], in[2], 0);
     for (const size_t d : {1, 2}) same(v.dims[d], k.dims[d], in[2], d);
-    once(k.dims[2], in[1], 2);
-    const bool order = !node_->op.as<Attention>()->band().is_all() || in.size() > 3;
-    if (order && k.dims[2] && k.dims[2]->axes() == 0) whole(k.dims[2], in[1], 2);
-    shared_heads();
+    check_keys(*node_, *p_, mesh_, {shape(in[0]), shape(in[1]), name(in[1])});
     if (in.size() > 3) mask();
     for (size_t i = 0; i < p_->out.size(); ++i)
       for (size_t d = 0; d < p_->out[i].dims.size(); ++d)
         same(p_->out[i].dims[d], d < 3 ? q.dims[d] : v.dims[3], node_->outputs[i], d);
     expect((passed() | p_->out[0].partial) == 0, "value ", name(node_->outputs[0]),
            " is a sum over ", text(p_->out[0].partial), "; it is none");
-  }
-
-  void shared_heads() const {
-    const int64_t n = shape(node_->inputs[0])[1], m = shape(node_->inputs[1])[1];
-    for (int r = 0; r < mesh_.size(); ++r) {
-      const Ranges keys = held(p_->in[1], 1, m, r);
-      const Ranges queries = held(p_->in[0], 1, n, r);
-      for (const Range& x : queries.list()) {
-        const Range wanted{x.begin / (n / m), (x.end + n / m - 1) / (n / m)};
-        expect(keys.positions_of({wanted}).has_value(), "rank ", r, " has heads ", x.begin, ":",
-               x.end, " of ", n, " queries and ", text(p_->in[1].dims[1]), " of ", m, " keys; ",
-               wanted.begin, ":", wanted.end, " are wanted");
-      }
-    }
   }
 
   // Its dimensions are those of the scores, aligned at the last; keys are whole.

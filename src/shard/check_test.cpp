@@ -280,16 +280,42 @@ class CheckAttention : public testing::Test {
 
 TEST_F(CheckAttention, RefusesAKeyThatIsCountedTwice) {
   build(Context::ring);
+  n_.node().travels = kTp;
   set_keys(Table(8, kTp, {{{0, 5}}, {{4, 8}}}));
-  n_.expect_refused({"attention", "value x1, dimension 2", "count 9 indices of 8"});
+  n_.expect_refused({"attention", "value x1", "queries 0:4 of rank 0 meet key 4 twice"});
+  n_.node().travels = 0;
   set_keys(Table(8, 0, {{{0, 8}, {3, 4}}, {{0, 8}, {3, 4}}}));
-  n_.expect_refused({"count 9 indices of 8"});
+  n_.expect_refused({"meet key 3 twice"});
 }
 
 TEST_F(CheckAttention, RefusesKeysInAnotherOrderWhereOrderMatters) {
   build(Context::gather_kv, {-1, 0});
   set_keys(Table(8, 0, {{{4, 8}, {0, 4}}, {{4, 8}, {0, 4}}}));
-  n_.expect_refused({"value x1, dimension 2", "in order"});
+  n_.expect_refused({"value x1", "rank 0", "in order"});
+}
+
+TEST_F(CheckAttention, RefusesAKeyThatAWindowLacks) {
+  build(Context::gather_kv, {2, 1});  // 0:5 | 2:8
+  set_keys(Table(8, kTp, {{{0, 5}}, {{3, 8}}}));
+  n_.expect_refused({"queries 4:8 of rank 1 meet key 2 not at all", "each of 2:8"});
+  set_keys(Table(8, kTp, {{{0, 4}}, {{2, 8}}}));
+  n_.expect_refused({"queries 0:4 of rank 0 meet key 4 not at all", "each of 0:5"});
+  set_keys(Table(8, kTp, {{{0, 3}, {4, 5}}, {{2, 8}}}));
+  n_.expect_refused({"rank 0 meet key 3 not at all"});
+  set_keys(Table(8, kTp, {{{0, 5}}, {{2, 5}, {4, 8}}}));
+  n_.expect_refused({"rank 1 meet key 4 twice"});
+}
+
+TEST_F(CheckAttention, RefusesKeysThatDoNotComeAround) {
+  build(Context::ring, {-1, 0});
+  set_keys(blocks(8));
+  n_.node().travels = kTp;
+  n_.expect_accepted();
+  n_.node().travels = 0;
+  n_.expect_refused({"queries 4:8 of rank 1 meet key 0 not at all"});
+  build(Context::gather_kv, {-1, 0});
+  n_.node().travels = kTp;
+  n_.expect_refused({"queries 0:4 of rank 0 meet key 0 twice"});
 }
 
 TEST_F(CheckAttention, RefusesValuesOfOtherKeys) {
@@ -309,6 +335,9 @@ TEST_F(CheckAttention, AcceptsHeadsAndKeysInParts) {
   build(Context::ulysses);
   build(Context::ring);
   build(Context::gather_kv);
+  for (const Context context : {Context::ring, Context::gather_kv})
+    for (const Band& band : {Band{-1, 0}, Band{2, 0}, Band{1, 2}, Band{2, -1, 1}, Band{1, 0, -5}})
+      build(context, band);
 }
 
 }  // namespace

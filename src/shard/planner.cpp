@@ -246,7 +246,7 @@ class Planner {
 
   NodePlacement reshape(const Node& node) {
     const ValueId x = node.inputs[0], y = node.outputs[0];
-    NodePlacement p{{value(x)}, {Placement::whole(shape(y).rank())}, 0, {}};
+    NodePlacement p{{value(x)}, {Placement::whole(shape(y).rank())}, 0, 0, {}};
     auto tables = reshape_tables(shape(x), p.in[0].dims, shape(y), mesh_);
     for (size_t d = p.in[0].dims.size(); !tables && d-- > 0;) {
       p.in[0].dims[d].reset();
@@ -261,7 +261,7 @@ class Planner {
     const auto& op = *node.op.as<Slice>();
     const ValueId x = node.inputs[0];
     const auto axis = static_cast<size_t>(op.axis);
-    NodePlacement p{{value(x)}, {value(x)}, 0, {}};
+    NodePlacement p{{value(x)}, {value(x)}, 0, 0, {}};
     auto& table = p.out[0].dims[axis];
     if (!table) return p;
     if (op.step != 1) {

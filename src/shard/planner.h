@@ -15,6 +15,9 @@ struct NodePlacement {
   /// Axes over which results of parts are reduced within the node: a product before its addend, a
   /// maximum in its own way. Out has them no more.
   AxisSet reduced_within = 0;
+  /// Of attention: axes along which keys and values go around, so that each rank meets those that
+  /// the others have.
+  AxisSet travels = 0;
   /// Where results go at once, after the node.
   std::vector<Placement> settled;
 };
