@@ -220,8 +220,7 @@ expect(2 "^tutti: option --output is out.npz, and requests have outputs of their
 expect(2 "{dp} is no axis of the mesh; there are: {rank}, {tp}" run ${request} --mesh tp=2 --threads
   --input ${requests})
 file(REMOVE ${WORK}/request.1.npz)
-expect(2 "tutti run: rank [0-3] failed first: exit code 2.*request.1.npz: there is no such file" run
-  ${request} ${own} --input ${requests})
+expect(2 "request.1.npz: there is no such file" run ${request} ${own} --input ${requests})
 
 # State that ranks share.
 set(cache ${MODELS}/versions/kv_cache.pt2 --mesh tp=2)
