@@ -430,6 +430,21 @@ TEST(Engine, ConvertsWeightsOnlyToATypeThatIsAskedFor) {
   }
 }
 
+TEST(Engine, KeepsOneFormOfAWeightThatItConvertsAndPacks) {
+  Folder folder;
+  GraphBuilder graph;
+  const Expression w = graph.weight("w", DType::f32, {32, 16});
+  graph.output("y", matmul(graph.input("x", DType::f32, {8, 16}), transpose(w, 0, 1)));
+  BuildOptions options;
+  options.weights = folder / "weights.safetensors";
+  options.weights_dtype = DType::f32;
+  save_tensors(options.weights, {{"w", cast(random_tensor({32, 16}, 3), DType::bf16)}});
+  std::vector<std::string> derived;
+  for (const ResidentInfo& r : Engine::build(graph, options).residents())
+    if (r.kind == "derived") derived.push_back(r.name);
+  EXPECT_EQ(derived.size(), 1u) << testing::PrintToString(derived);
+}
+
 TEST(Engine, NamesWeightsNearToMissingOnes) {
   Folder folder;
   BuildOptions options;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "compile/pass.h"
+#include "core/mapped_file.h"
 #include "device/cpu/pool.h"
 #include "ops/constant.h"
 #include "ops/interpret.h"
@@ -68,6 +70,23 @@ class Mover {
   std::map<ValueId, ValueId> copied_;
 };
 
+// What runs still read: operands of what is not computed before them, and of views of it.
+std::vector<bool> read_by_runs(const Function& f, const std::vector<bool>& computed) {
+  std::vector<bool> read(f.values.size());
+  for (const Output& output : f.outputs)
+    if (output.value != kNone) read[static_cast<size_t>(output.value)] = true;
+  for (const Update& update : f.updates) read[static_cast<size_t>(update.value)] = true;
+  for (size_t n = f.nodes.size(); n-- > 0;) {
+    const Node& node = f.nodes[n];
+    const auto first = node.outputs.empty() ? 0 : static_cast<size_t>(node.outputs[0]);
+    const bool stays =
+        node.outputs.empty() || !computed[first] || (is_view(node.op) && read[first]);
+    if (!stays) continue;
+    for (const ValueId id : node.inputs) read[static_cast<size_t>(id)] = true;
+  }
+  return read;
+}
+
 }  // namespace
 
 bool split_init(Compilation& c) {
@@ -93,6 +112,7 @@ bool split_init(Compilation& c) {
   }
   // Derive what is computed and used by something that is not; views of it stay behind, free.
   const Function before = f;
+  const std::vector<bool> read = read_by_runs(before, computed);
   Mover mover(graph, before);
   bool changed = false;
   auto derived = [&](ValueId id) {
@@ -104,8 +124,9 @@ bool split_init(Compilation& c) {
   };
   for (size_t n = 0; n < f.nodes.size(); ++n) {
     const Node& old = before.nodes[n];
-    const bool moves = !old.outputs.empty() && computed[static_cast<size_t>(old.outputs[0])];
-    if (moves && !is_view(old.op)) continue;
+    const auto first = old.outputs.empty() ? 0 : static_cast<size_t>(old.outputs[0]);
+    const bool moves = !old.outputs.empty() && computed[first];
+    if (moves && !(is_view(old.op) && read[first])) continue;
     for (size_t i = 0; i < old.inputs.size(); ++i) f.nodes[n].inputs[i] = derived(old.inputs[i]);
   }
   for (Output& output : f.outputs)
@@ -148,6 +169,21 @@ std::vector<std::string> missing_weights(const Program& program) {
   return names;
 }
 
+namespace {
+
+// Of files whose weights were read to derive others from them.
+void let_go_of_sources(const Program& program, const Function& init) {
+  std::set<std::shared_ptr<const MappedFile>> files;
+  for (const Value& value : init.values)
+    if (value.resident != kNone)
+      files.insert(MappedFile::containing(
+          program.graph.residents[static_cast<size_t>(value.resident)].data.data));
+  for (const auto& file : files)
+    if (file) file->let_go();
+}
+
+}  // namespace
+
 void compute_derived(Program& program) {
   const Function init = missing_part(program);
   if (init.updates.empty()) return;
@@ -157,6 +193,7 @@ void compute_derived(Program& program) {
   const std::vector<Tensor> updates = interpret(init, {}, residents, pool).updates;
   for (size_t i = 0; i < init.updates.size(); ++i)
     program.graph.residents[static_cast<size_t>(init.updates[i].resident)].data = updates[i];
+  let_go_of_sources(program, init);
 }
 
 }  // namespace tutti

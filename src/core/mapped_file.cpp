@@ -69,6 +69,11 @@ std::shared_ptr<const MappedFile> MappedFile::from_bytes(std::vector<std::byte> 
   return file;
 }
 
+void MappedFile::let_go() const {
+  if (data_ == nullptr || !owned_.empty()) return;
+  ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
 MappedFile::~MappedFile() {
   if (data_ == nullptr || !owned_.empty()) return;
   {

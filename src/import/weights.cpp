@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "ops/elementwise.h"
 
 namespace tutti {
 namespace {
@@ -77,6 +78,35 @@ class Binder {
   DType option_ = DType::f32;
 };
 
+std::string scope_of_first_user(const Function& f, ValueId id) {
+  for (const Node& node : f.nodes)
+    if (std::find(node.inputs.begin(), node.inputs.end(), id) != node.inputs.end())
+      return node.scope;
+  return {};
+}
+
+// Residents that are stored in another type than functions want are converted by them, so that
+// whoever wants a part of one reads and converts no more than that.
+void convert_stored(const Graph& graph, Function& f) {
+  const auto old = static_cast<ValueId>(f.values.size());
+  std::vector<Node> casts;
+  for (ValueId id = 0; id < old; ++id) {
+    if (f.value(id).resident == kNone) continue;
+    const DType stored = graph.residents[static_cast<size_t>(f.value(id).resident)].type.dtype;
+    const TensorType wanted = f.type(id);
+    if (stored == wanted.dtype) continue;
+    const auto made = static_cast<ValueId>(f.values.size());
+    Node cast{Cast{wanted.dtype}, {id}, {made}, scope_of_first_user(f, id)};
+    f.replace(id, made);
+    f.values.push_back({f.new_name(cast.op.name()), wanted, kNone, kNone});
+    f.value(id).type.dtype = stored;
+    casts.push_back(std::move(cast));
+  }
+  f.nodes.insert(f.nodes.begin(), casts.begin(), casts.end());
+  for (size_t n = 0; n < f.nodes.size(); ++n)
+    for (const ValueId id : f.nodes[n].outputs) f.value(id).producer = static_cast<int32_t>(n);
+}
+
 }  // namespace
 
 BoundWeights bind_weights(Graph& graph, const WeightSource& weights,
@@ -90,10 +120,12 @@ BoundWeights bind_weights(Graph& graph, const WeightSource& weights,
   binder.refuse();
   BoundWeights result{found.size(), 0, binder.unused(graph)};
   for (auto& [resident, tensor] : found) {
-    const bool other = tensor.dtype != resident->type.dtype;
-    result.converted += other;
-    resident->data = other ? cast(tensor, resident->type.dtype) : std::move(tensor);
+    result.converted += tensor.dtype != resident->type.dtype;
+    resident->type.dtype = tensor.dtype;
+    resident->data = std::move(tensor);
   }
+  if (result.converted != 0)
+    for (Function& f : graph.functions) convert_stored(graph, f);
   return result;
 }
 

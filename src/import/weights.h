@@ -19,9 +19,9 @@ struct BoundWeights {
 /// Gives the bound residents that have no bytes the tensors of their names.
 ///
 /// A tensor must have the type of its resident. With `convert_to`, residents of that type take
-/// tensors of other float types too, converted, which allocates; residents of other types are not
-/// changed. Throws not_found naming all that are missing, invalid_argument naming those of another
-/// shape or type; then no resident has changed.
+/// tensors of other float types too, and become of that type: functions that read one convert it.
+/// Residents of other types are not changed. Throws not_found naming all that are missing,
+/// invalid_argument naming those of another shape or type; then no resident has changed.
 BoundWeights bind_weights(Graph& graph, const WeightSource& weights,
                           std::optional<DType> convert_to = std::nullopt);
 

@@ -6,6 +6,10 @@
 #include <map>
 
 #include "core/error.h"
+#include "device/cpu/pool.h"
+#include "ir/verify.h"
+#include "ops/elementwise.h"
+#include "ops/interpret.h"
 
 namespace tutti {
 namespace {
@@ -73,9 +77,27 @@ TEST(Weights, WidensOnlyWhenAsked) {
   EXPECT_NE(message.find("--dtype f32"), std::string::npos) << message;
   EXPECT_NE(message.find("blocks.0.weight is bf16; f32 is wanted"), std::string::npos) << message;
   EXPECT_EQ(graph.residents[0].data.data, nullptr);
+}
+
+TEST(Weights, StayAsTheyAreStoredAndFunctionsWidenThem) {
+  Graph graph = graph_of(DType::f32);
+  Function run{.name = "run"};
+  const ValueId w = run.read(0, "blocks.0.weight", graph.residents[0].type);
+  const ValueId x = run.add_input("x", {DType::f32, {2, 3}});
+  run.outputs = {{"y", run.add1(ElementwiseOp{Elementwise::mul}, {x, w})}, {"w", w}};
+  graph.functions.push_back(run);
+  const Source source({{"blocks.0.weight", filled(DType::bf16, {2, 3}, 1.5f)}});
   EXPECT_EQ(bind_weights(graph, source, DType::f32).converted, 1u);
-  EXPECT_EQ(graph.residents[0].data.dtype, DType::f32);
-  EXPECT_EQ(graph.residents[0].data.as<float>()[5], 1.5f);
+  EXPECT_EQ(graph.residents[0].type.dtype, DType::bf16);
+  EXPECT_EQ(graph.residents[0].data.data, source.find("blocks.0.weight")->data);
+  verify(graph);
+  cpu::Pool pool(1);
+  const Tensor in = filled(DType::f32, {2, 3}, 2);
+  const std::vector<Tensor> residents = {graph.residents[0].data, {}};
+  const auto found = interpret(graph.functions[0], {&in, 1}, residents, pool).outputs;
+  EXPECT_EQ(found[0].as<float>()[5], 3.f);
+  EXPECT_EQ(found[1].dtype, DType::f32);
+  EXPECT_EQ(found[1].as<float>()[0], 1.5f);
 }
 
 TEST(Weights, NamesWhatIsMissingAndWhatIsNear) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <numeric>
 
 #include "core/mapped_file.h"
 #include "ops/fused_matmul.h"
@@ -30,20 +31,30 @@ bool may_plan_more(const Graph& graph) {
 // computes may be needed anew for other shapes.
 struct Uses {
   std::vector<bool> plans, init, other_shapes;
+  std::vector<int> rank;  // the only one whose plans read it, or below 0
 
   explicit Uses(const Program& program)
-      : plans(program.graph.residents.size()), init(plans.size()), other_shapes(plans.size()) {
+      : plans(program.graph.residents.size()),
+        init(plans.size()),
+        other_shapes(plans.size()),
+        rank(plans.size(), -1) {
     for (const Plan& plan : program.plans)
       for (const auto* steps : {&plan.prepare, &plan.run})
         for (const Step& step : *steps)
           for (const Operand& operand : step.in)
-            if (operand.place == Place::resident) plans[static_cast<size_t>(operand.index)] = true;
+            if (operand.place == Place::resident)
+              add_reader(static_cast<size_t>(operand.index), plan.rank);
     const bool more = may_plan_more(program.graph);
     for (const Function& function : program.graph.functions)
       if (function.name == "init") add_init(function, more);
   }
 
  private:
+  void add_reader(size_t resident, int reader) {
+    rank[resident] = plans[resident] && rank[resident] != reader ? -1 : reader;
+    plans[resident] = true;
+  }
+
   void add_init(const Function& function, bool more) {
     std::vector<bool> needed(function.values.size());
     for (const Update& update : function.updates) {
@@ -75,9 +86,16 @@ class TableMaker {
       derived_ = derived_ && (r.kind != Resident::Kind::derived || r.data.data != nullptr);
   }
 
+  // What all ranks read lies first, then what each one reads alone: the system brings pages into
+  // memory with their neighbours.
   ResidentTable make() {
-    for (size_t i = 0; i < program_.graph.residents.size(); ++i)
-      table_.residents.push_back(wanted(i) ? add(program_.graph.residents[i]) : ResidentBytes{});
+    std::vector<size_t> order(program_.graph.residents.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return uses_.rank[a] < uses_.rank[b]; });
+    table_.residents.resize(order.size());
+    for (const size_t i : order)
+      if (wanted(i)) table_.residents[i] = add(program_.graph.residents[i]);
     return std::move(table_);
   }
 
