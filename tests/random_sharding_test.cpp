@@ -93,7 +93,7 @@ class RandomPlacements {
 
   Table random_table(AxisSet axes, int64_t extent) {
     const int64_t half = extent / 2;
-    switch (pick(0, 8)) {
+    switch (pick(0, 9)) {
       case 0:
         return Table::block(mesh_, axes, extent, pick(2, 3));
       case 2:
@@ -105,9 +105,22 @@ class RandomPlacements {
         return dealt(axes, extent, pick(0, mesh_.size(axes) - 1));
       case 5:
         return dealt(axes, extent, -1);
+      case 6:
+        return window(axes, extent);
       default:
         return Table::block(mesh_, axes, extent);
     }
+  }
+
+  // Blocks that reach into their neighbours.
+  Table window(AxisSet axes, int64_t extent) {
+    const Table block = Table::block(mesh_, axes, extent);
+    std::vector<Ranges> by_rank(static_cast<size_t>(mesh_.size()));
+    for (int r = 0; r < mesh_.size(); ++r)
+      for (const shard::Range& x : block.on(r).list())
+        by_rank[static_cast<size_t>(r)].add(
+            {std::max<int64_t>(x.begin - 1, 0), std::min(x.end + 1, extent)});
+    return {extent, axes, std::move(by_rank)};
   }
 
   // Every index to one rank of those that differ: `owner`, or any.

@@ -194,6 +194,28 @@ TEST(ShardedStateOf, ARankIsUpdatedInPlace) {
   EXPECT_EQ(puts, 2);
 }
 
+// Which need not be where a plan alone would have it.
+TEST(ShardedStateOf, PlansMadeLaterIsWhereTheFirstLeftIt) {
+  Program program;
+  program.graph = import_pt2(test_model("versions/kv_cache") + ".pt2");
+  program.mesh = "tp=2";
+  const ResidentId k = program.graph.find_resident("k");
+  for (const ResidentId id : {k, program.graph.find_resident("v")})
+    program.states[id] = {
+        {std::nullopt, shard::Table(4, 1, {{{0, 3}}, {{3, 4}}}), std::nullopt, std::nullopt}, 0};
+  const shard::States states = program.states;
+  program.plans.push_back(compile_plan(program, {}, {}));
+  EXPECT_EQ(program.states, states);
+  int puts = 0;
+  for (const Step& step : program.plans[0].run) {
+    if (step.op.name() != "index_put") continue;
+    EXPECT_EQ(step.out[0].shape, (Dims{1, 3, 8, 8}));
+    EXPECT_EQ(step.out[0].place, Place::resident);
+    ++puts;
+  }
+  EXPECT_EQ(puts, 2);
+}
+
 TEST(ShardedStateOf, PlansOfOtherLengthsIsTheSame) {
   const Engine one = Engine::build(cached(4, 4, "s"), on_mesh("", {3, 1}));
   for (const char* mesh : {"tp=2", "cp=2", "tp=2,cp=2"})

@@ -38,12 +38,14 @@ class AttentionPlanner {
     Placement keys = Placement::whole(4);
     keys.dims[0] = inside.dims[0];
     if (inside.dims[1]) keys.dims[1] = inside.dims[1]->shared(n / m);
+    // What ranks share would be met twice.
+    const bool parts = k.dims[2] && k.dims[2]->each_once(mesh_);
     // Between ranks that have the same heads; not where a window needs a few of them only.
-    if (k.dims[2] && !band().is_narrow())
+    if (parts && !band().is_narrow())
       p.travels = k.dims[2]->axes() & axes_with(Context::ring) & ~keys.split_axes();
     if (p.travels == 0 && !band().is_all() && inside.dims[2])
       keys.dims[2] = unless_whole(seen_keys(*inside.dims[2]));
-    else if (k.dims[2])
+    else if (parts)
       keys.dims[2] = unless_whole(together(*k.dims[2], k.dims[2]->axes() & ~p.travels, ordered));
     if (!keys.dims[2]) p.travels = 0;
     p.in = {inside, keys, keys};
