@@ -68,14 +68,15 @@ BuildOptions on_mesh(const std::string& mesh, const std::vector<int64_t>& counts
   return options;
 }
 
-// Runs of so many tokens, one after the other, beside those of an engine of one rank.
+// Runs of so many tokens, one after the other, beside those of an engine of one rank. They see what
+// state starts with at the first positions.
 void expect_as_one_rank(const Engine& engine, const Engine& one, int ranks, int64_t n,
                         const std::vector<int64_t>& counts) {
   run_ranks(ranks, [&](Communicator& communicator) {
     Session session = engine.session(1), alone = one.session(1);
     session.bind(communicator);
     for (int round = 0; round < 2; ++round) {
-      int64_t first = 0;
+      int64_t first = 2;
       for (const int64_t count : counts) {
         const TensorMap inputs = tokens(n, first, count);
         EXPECT_LE(relative_error(session.run(inputs).at("y"), alone.run(inputs).at("y")), 2e-5)
@@ -223,7 +224,7 @@ TEST(ShardedStateOf, PlansOfOtherLengthsIsTheSame) {
       SCOPED_TRACE(testing::Message() << mesh << (prompt_first ? ", prompt first" : ""));
       const auto lengths = prompt_first ? std::vector<int64_t>{3, 1} : std::vector<int64_t>{1, 3};
       const Engine engine = Engine::build(cached(4, 4, "s"), on_mesh(mesh, lengths));
-      expect_as_one_rank(engine, one, mesh_size(mesh), 4, {3, 1, 1, 3});
+      expect_as_one_rank(engine, one, mesh_size(mesh), 4, {3, 1, 1});
     }
 }
 
