@@ -18,8 +18,9 @@ struct RingAttention {
   std::string scope;
 };
 
-/// Adds it to the function: block i + 1 is on its way while block i is attended to; results are
-/// merged in f32 by the logarithms of their sums. Gives what this rank's queries get.
+/// Adds it to the function: block i + 1 is on its way while block i is attended to, and what no
+/// rank behind needs is left out; results are merged in f32 (f64 for f64) by the logarithms of
+/// their sums. Gives what this rank's queries get.
 ValueId add_ring(Function& local, const Mesh& mesh, int rank, const RingAttention& ring);
 
 }  // namespace tutti::shard
