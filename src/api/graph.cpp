@@ -8,6 +8,7 @@
 #include "ops/all.h"
 #include "ops/constant.h"
 #include "ops/implementation.h"
+#include "shard/factors.h"
 
 namespace tutti {
 
@@ -263,9 +264,11 @@ std::vector<OperatorInfo> operators() {
     OperatorInfo& info = list.emplace_back();
     info.name = def.name;
     info.doc = def.doc;
-    info.sharding = def.sharding;
+    const Op op = def.parse(def.name, {});
+    const std::string_view reason = shard::reason_to_run_whole(op);
+    info.sharding = reason.empty() ? std::string(def.sharding) : join("runs whole: ", reason);
     info.types = accepted_types(def);
-    const Attributes defaults = def.parse(def.name, {}).attributes();
+    const Attributes defaults = op.attributes();
     for (size_t i = 0; i < def.fields.size(); ++i)
       info.attributes.push_back(
           {defaults[i].first, defaults[i].second, std::string(def.fields[i].second)});

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "shard/factors.h"
 
 namespace tutti::shard {
 namespace {
@@ -16,6 +17,9 @@ class Explainer {
 
   std::vector<std::string> run(ValueId value) {
     const Placement& p = at(value);
+    const Node* node = f_.producer(value);
+    if (const auto reason = node ? reason_to_run_whole(node->op) : ""; !reason.empty())
+      say(node_text(*node), " runs whole on all ranks: ", reason);
     for (int d = 0; d < f_.type(value).rank(); ++d) explain_dim(value, d);
     explain_settling(value);
     if (p.partial != 0)

@@ -84,6 +84,14 @@ TEST(Explain, TellsOfSumsThatABiasWaitsFor) {
   EXPECT_EQ(told("tp=2", "", pair, "y")[0], "addends of tp from matmul y are added at once");
 }
 
+TEST(Explain, SaysWhyAnOperatorRunsWhole) {
+  const std::string body = R"(%u : f32[1, 2, 8, 2, 3] = unfold(%x, axis=3, size=3, step=1)
+  %r : f32[1, 2, 8, 2] = reduce(%u, fn="sum", axes=[4], keep=false)
+  %y : f32[1, 2, 8, 4] = concat(%r, %r, axis=3)
+)";
+  EXPECT_EQ(told("cp=2", "", body, "u")[0], "unfold u runs whole on all ranks: windows overlap");
+}
+
 TEST(Explain, SaysSoWhereNothingAskedForAPart) {
   EXPECT_EQ(told("cp=2", "ring", kAttention, "w"),
             (Lines{"whole on all ranks: nothing asked for a part of it"}));

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "ops/attention.h"
 #include "ops/bitcast.h"
+#include "ops/collectives.h"
 #include "ops/concat.h"
 #include "ops/constant.h"
 #include "ops/conv.h"
@@ -301,6 +302,15 @@ void attention(Builder& b) {
 bool has_own_rule(const Op& op) {
   return op.as<Reshape>() || op.as<Slice>() || op.as<Concat>() || op.as<Constant>() ||
          op.as<Full>() || op.as<Arange>();
+}
+
+std::string_view reason_to_run_whole(const Op& op) {
+  if (op.name() == Bitcast::kName)
+    return "elements of the last dimension are taken together; seen in packed weights only";
+  if (op.name() == Unfold::kName) return "windows overlap";
+  if (op.has_effects() || op.name() == RankInGroup::kName)
+    return "the network's own exchange between ranks";
+  return {};
 }
 
 std::optional<Factors> factors(const Op& op, std::span<const TensorType> in,

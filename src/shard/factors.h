@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "ir/graph.h"
@@ -41,5 +42,9 @@ std::optional<Factors> factors(const Function& f, const Node& node);
 
 /// Whether the operator has a rule of its own beside factors.
 bool has_own_rule(const Op& op);
+
+/// Why an operator with neither factors nor a rule is run by all ranks as it is, on whole operands;
+/// empty for others, and for operators that are made after work is shared.
+std::string_view reason_to_run_whole(const Op& op);
 
 }  // namespace tutti::shard

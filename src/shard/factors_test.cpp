@@ -287,15 +287,6 @@ TEST_P(FactorsOf, LeaveAddendsOfTheResultWhereTheyAreNotInIt) {
 
 INSTANTIATE_TEST_SUITE_P(, FactorsOf, testing::ValuesIn(cases()));
 
-// Operators that each rank runs on whole operands, and why that is enough.
-const std::map<std::string_view, std::string_view>& run_whole() {
-  static const std::map<std::string_view, std::string_view> kReasons = {
-      {"bitcast", "elements of the last dimension are taken together; seen in packed weights only"},
-      {"unfold", "windows overlap"},
-  };
-  return kReasons;
-}
-
 bool made_after_sharding(std::string_view name) {
   for (const char* made :
        {"fused_matmul", "fused_conv", "pack_matrix", "winograd_weights", "region"})
@@ -309,10 +300,8 @@ TEST(Factors, AreKnownOfEveryOperatorOrARuleOrAReason) {
     if (factors(c.op, c.in, c.op.infer(c.in))) known.emplace(c.op.name());
   for (const OpDef& def : all_ops()) {
     const Op op = make_op(def.name, {});
-    const bool between_ranks = op.has_effects() || def.name == RankInGroup::kName;
     const int rules = static_cast<int>(known.count(std::string(def.name))) + has_own_rule(op) +
-                      static_cast<int>(run_whole().count(def.name)) +
-                      made_after_sharding(def.name) + between_ranks;
+                      !reason_to_run_whole(op).empty() + made_after_sharding(def.name);
     EXPECT_EQ(rules, 1) << def.name << ": factors with a case here, a rule of its own, or a reason";
   }
 }
