@@ -4,6 +4,8 @@
 #include "compiled_model.h"
 #include "ops/attention.h"
 #include "ops/collectives.h"
+#include "ops/constant.h"
+#include "ops/gather.h"
 #include "ops/views.h"
 #include "runtime/waits.h"
 #include "shard/mesh.h"
@@ -15,11 +17,36 @@ namespace {
 
 constexpr int64_t kHeads = 4, kShared = 2, kWidth = 8;
 
+// How keys and values come to as many heads as queries.
+enum class Heads { shared, expanded, expanded_rows, listed, alternating };
+
 struct Problem {
   Band band;
   int64_t s = 24, t = 24;
   DType dtype = DType::f32;
+  Heads form = Heads::shared;
 };
+
+// x [1, t, shared, width] -> [1, shared or heads, t, width]
+ValueId in_heads(Function& f, ValueId x, const Problem& p) {
+  constexpr int64_t kTimes = kHeads / kShared;
+  const auto turned = [&](ValueId id) { return f.add1(Permute{{0, 2, 1, 3}}, {id}); };
+  if (p.form == Heads::shared) return turned(x);
+  if (p.form == Heads::listed || p.form == Heads::alternating) {
+    Tensor list = Tensor::zeros(DType::i64, {kHeads});
+    for (int64_t h = 0; h < kHeads; ++h)
+      list.as<int64_t>()[h] = p.form == Heads::listed ? h / kTimes : h % kShared;
+    return turned(f.add1(Index{{2}}, {x, f.add1(Constant{list}, {})}));
+  }
+  if (p.form == Heads::expanded_rows) {
+    const ValueId apart = f.add1(Reshape{{1, p.t, kShared, 1, kWidth}}, {x});
+    const ValueId wide = f.add1(Expand{{1, p.t, kShared, kTimes, kWidth}}, {apart});
+    return turned(f.add1(Reshape{{1, p.t, kHeads, kWidth}}, {wide}));
+  }
+  const ValueId apart = f.add1(Reshape{{1, kShared, 1, p.t, kWidth}}, {turned(x)});
+  const ValueId wide = f.add1(Expand{{1, kShared, kTimes, p.t, kWidth}}, {apart});
+  return f.add1(Reshape{{1, kHeads, p.t, kWidth}}, {wide});
+}
 
 // q [1, s, heads * width] and kv [1, t, 2 * shared * width] -> y like q.
 Graph network(const Problem& p) {
@@ -27,15 +54,13 @@ Graph network(const Problem& p) {
   f.name = "run";
   const ValueId q_in = f.add_input("q", {p.dtype, {1, p.s, kHeads * kWidth}}),
                 kv = f.add_input("kv", {p.dtype, {1, p.t, 2 * kShared * kWidth}});
-  const auto heads = [&](ValueId x, int64_t rows, int64_t n) {
-    return f.add1(Permute{{0, 2, 1, 3}}, {f.add1(Reshape{{1, rows, n, kWidth}}, {x})});
-  };
   const auto half = [&](int64_t i) {
     constexpr int64_t kColumns = kShared * kWidth;
-    return f.add1(Slice{2, i * kColumns, kColumns, 1}, {kv});
+    const ValueId columns = f.add1(Slice{2, i * kColumns, kColumns, 1}, {kv});
+    return in_heads(f, f.add1(Reshape{{1, p.t, kShared, kWidth}}, {columns}), p);
   };
-  const ValueId q = heads(q_in, p.s, kHeads), k = heads(half(0), p.t, kShared),
-                v = heads(half(1), p.t, kShared);
+  const ValueId split = f.add1(Reshape{{1, p.s, kHeads, kWidth}}, {q_in});
+  const ValueId q = f.add1(Permute{{0, 2, 1, 3}}, {split}), k = half(0), v = half(1);
   Attention op{0.3};
   op.set_band(p.band);
   const ValueId y = f.add1(Permute{{0, 2, 1, 3}}, {f.add1(op, {q, k, v})});
@@ -177,6 +202,27 @@ TEST(Windows, ExchangeTheirHaloAtOnce) {
         EXPECT_EQ(found.messages, 0);
         EXPECT_EQ(found.exchanges, ranks);  // keys and values together
       }
+}
+
+TEST(Windows, SendHeadsOfKeysOnceHoweverTheyAreRepeated) {
+  for (const Heads form : {Heads::expanded, Heads::expanded_rows, Heads::listed})
+    for (const char* context : {"gather_kv", "ring"})
+      for (const Band& band : {Band{5, 0}, Band{-1, 0}}) {
+        Problem p{band};
+        const Sent wanted = sent(p, 3, context);
+        p.form = form;
+        const Sent found = sent(p, 3, context);
+        EXPECT_EQ(found.exchanged, wanted.exchanged) << static_cast<int>(form) << context;
+        EXPECT_EQ(found.messages, wanted.messages) << static_cast<int>(form) << context;
+        expect_plain(p, 3, context, 2e-6);
+      }
+}
+
+TEST(Windows, SendHeadsOfAnotherOrderAsTheyAre) {
+  Problem p{{5, 0}};
+  const Sent shared = sent(p, 3, "gather_kv");
+  p.form = Heads::alternating;
+  EXPECT_EQ(sent(p, 3, "gather_kv").exchanged, shared.exchanged * kHeads / kShared);
 }
 
 // Rank i of p has blocks i and 2 p - 1 - i of the 2 p: it needs the blocks up to its last.

@@ -94,6 +94,24 @@ TEST(ShareHeads, ReadsRepeatedHeadsWhereTheyAre) {
             Names{"attention"});
 }
 
+// Before heads are put in their place; one head for all.
+TEST(ShareHeads, ReadsRepeatedHeadsHoweverTheyAreWritten) {
+  const std::string attention = "%y : f32[2, 6, 5, 4] = attention(%q, %k9, %k9, scale=1)";
+  EXPECT_EQ(after(share_heads, R"(%k1 : f32[2, 7, 3, 1, 4] = reshape(%k, shape=[2, 7, 3, 1, 4])
+    %k2 : f32[2, 7, 3, 2, 4] = expand(%k1, shape=[2, 7, 3, 2, 4])
+    %k3 : f32[2, 7, 6, 4] = reshape(%k2, shape=[2, 7, 6, 4])
+    %k9 : f32[2, 6, 7, 4] = permute(%k3, axes=[0, 2, 1, 3])
+    )" + attention,
+                  "%q : f32[2, 6, 5, 4], %k : f32[2, 7, 3, 4]"),
+            (Names{"permute", "permute", "attention"}));
+  EXPECT_EQ(after(share_heads,
+                  "%k1 : f32[2, 6, 7, 4] = expand(%k, shape=[2, 6, 7, 4])\n"
+                  "%k9 : f32[2, 6, 7, 4] = cast(%k1, dtype=f32)\n" +
+                      attention,
+                  "%q : f32[2, 6, 5, 4], %k : f32[2, 1, 7, 4]"),
+            (Names{"cast", "cast", "attention"}));
+}
+
 // Whole groups one after another are no heads repeated one by one.
 TEST(ShareHeads, LeavesRepeatedGroupsAsTheyAre) {
   EXPECT_EQ(after(share_heads, R"(%k1 : f32[2, 1, 3, 7, 4] = reshape(%k, shape=[2, 1, 3, 7, 4])
