@@ -22,7 +22,6 @@ std::span<const Pass> pipeline() {
       {"share_equal", share_equal},
       {"recognize_activations", recognize_activations},
       {"sink_reshapes", sink_reshapes},
-      {"share_heads", share_heads},
       {"simplify", simplify},
       {"merge_matmuls", merge_matmuls},
       {"fuse_convs", fuse_convs},

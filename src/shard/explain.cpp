@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "ops/attention.h"
 #include "shard/factors.h"
 
 namespace tutti::shard {
@@ -22,6 +23,7 @@ class Explainer {
       say(node_text(*node), " runs whole on all ranks: ", reason);
     for (int d = 0; d < f_.type(value).rank(); ++d) explain_dim(value, d);
     explain_settling(value);
+    explain_keys(value);
     if (p.partial != 0)
       say("a sum over ", mesh_.text(p.partial), ": ", made_by(value),
           " gives addends, which are added where they are needed");
@@ -89,6 +91,20 @@ class Explainer {
       say("addends of ", mesh_.text(added), " from ", node_text(*node), " are added at once");
     if (given.dims != at(value).dims)
       say(node_text(*node), " gives ", to_string(given, mesh_), ", which is exchanged at once");
+  }
+
+  // How attention meets keys that other ranks have.
+  void explain_keys(ValueId value) {
+    const Node* node = f_.producer(value);
+    if (node == nullptr || !node->op.as<Attention>()) return;
+    const NodePlacement& placed = placements_.nodes[static_cast<size_t>(node - f_.nodes.data())];
+    const auto& keys = placed.in[1].dims[2];
+    if (!keys) return;
+    if (placed.travels != 0)
+      say("keys and values are ", table_text(*keys), ", and go around ", mesh_.text(placed.travels),
+          " as far as queries see them");
+    else
+      say("each rank gets the keys and values that its queries see at once: ", table_text(*keys));
   }
 
   // The way of a table that was asked for, back to its seed.

@@ -77,6 +77,20 @@ TEST(Explain, TellsOfWhatIsExchangedAndOfSums) {
             "a sum over tp: matmul y gives addends, which are added where they are needed");
 }
 
+TEST(Explain, TellsHowAttentionMeetsKeys) {
+  const auto keys = [](const std::string& band) {
+    const std::string body = R"(%q : f32[1, 2, 8, 4] = relu(%x)
+  %n : f32[1, 2, 8, 4] = relu(%k)
+  %a : f32[1, 2, 8, 4] = attention(%q, %n, %n, )" +
+                             band + ")\n  %y : f32[1, 2, 8, 4] = exp(%a)\n";
+    return told("cp=2", "ring", body, "a").back();
+  };
+  EXPECT_EQ(keys("scale=1"),
+            "keys and values are cp 0:4 | 4:8, and go around cp as far as queries see them");
+  EXPECT_EQ(keys("left=2, right=0"),
+            "each rank gets the keys and values that its queries see at once: cp 0:4 | 2:8");
+}
+
 TEST(Explain, TellsOfSumsThatABiasWaitsFor) {
   const std::string pair = R"(%h : f32[1, 2, 8, 4] = matmul(%x, @m)
   %y : f32[1, 2, 8, 4] = matmul(%h, @m, @b)
