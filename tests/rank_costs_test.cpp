@@ -11,14 +11,6 @@
 namespace tutti {
 namespace {
 
-struct Case {
-  std::string model, mesh, context;
-};
-
-void PrintTo(const Case& c, std::ostream* os) {
-  *os << c.model << " " << c.mesh << " " << c.context;
-}
-
 TensorMap inputs_of(const std::string& model) {
   const Graph graph = import_pt2(test_model(model) + ".pt2");
   const Tensors stored = tensors_of(test_model(model) + ".inputs.safetensors");
@@ -46,46 +38,6 @@ double flops_of(const PlanInfo& plan) {
   for (const StepInfo& step : plan.steps) sum += step.flops;
   return sum;
 }
-
-class RankCosts : public testing::TestWithParam<Case> {};
-
-TEST_P(RankCosts, BytesOfAPlanAreThoseOnTheWire) {
-  const Case& c = GetParam();
-  const TensorMap inputs = inputs_of(c.model);
-  const Engine engine = build(c.model, inputs, c.mesh, c.context);
-  const std::vector<PlanInfo> plans = engine.plans();
-  const int ranks = mesh_size(c.mesh, c.context);
-  ASSERT_EQ(plans.size(), static_cast<size_t>(ranks));
-  std::vector<uint64_t> told(plans.size()), sent(plans.size());
-  for (const PlanInfo& plan : plans)
-    for (const StepInfo& step : plan.steps) {
-      told[static_cast<size_t>(plan.rank)] += step.bytes_sent;
-      const bool among = std::count(step.ranks.begin(), step.ranks.end(), plan.rank) == 1;
-      EXPECT_EQ(among, step.implementation == "ranks") << step.operation << " " << step.scope;
-    }
-  run_ranks(ranks, [&](Communicator& all) {
-    Session session = engine.session(1);
-    session.bind(all);
-    session.run(inputs);
-    sent[static_cast<size_t>(all.rank())] = session.bytes_sent();
-  });
-  EXPECT_EQ(told, sent);
-}
-
-std::vector<Case> cases() {
-  std::vector<Case> list;
-  for (const char* model : {"flux", "llama", "gpt2", "t5_encoder", "clip_text", "flux_uneven"}) {
-    for (const char* mesh : {"tp=2", "dp=2", "tp=3", "dp=2,tp=2"})
-      list.push_back({model, mesh, ""});
-    for (const char* mesh : {"cp=2", "cp=3", "tp=2,cp=2"})
-      for (const char* context : {"ulysses", "gather_kv", "ring"})
-        list.push_back({model, mesh, context});
-    list.push_back({model, "cp=4", "ulysses:2,ring:2"});
-  }
-  return list;
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, RankCosts, testing::ValuesIn(cases()));
 
 TEST(RankCosts, OneRankComputesWhatTheNetworkSays) {
   for (const char* model : {"flux", "gpt2", "t5_encoder", "clip_text", "vae_decoder"}) {

@@ -10,72 +10,6 @@
 namespace tutti {
 namespace {
 
-struct Case {
-  std::string model;
-  std::string mesh;
-  std::string context = "ulysses";
-};
-
-void PrintTo(const Case& c, std::ostream* os) {
-  *os << c.model << " " << c.mesh << " " << c.context;
-}
-
-double tolerance(const Tensor& t) { return t.dtype == DType::bf16 ? 2e-2 : 2e-5; }
-
-class Sharding : public testing::TestWithParam<Case> {};
-
-Tensors run_on(const Graph& graph, const Tensors& inputs, const Case& c, Communicator* ranks) {
-  auto program = std::make_shared<Program>();
-  program->graph = graph;
-  CompileOptions options;
-  if (ranks != nullptr) {
-    program->mesh = c.mesh;
-    program->context = c.context;
-    options.rank = ranks->rank();
-  }
-  const Function& function = program->graph.function("run");
-  std::vector<Tensor> given;
-  std::vector<Dims> shapes;
-  for (ValueId id : function.inputs) {
-    given.push_back(contiguous(inputs.at(function.value(id).name)));
-    shapes.push_back(given.back().shape);
-  }
-  const SymbolValues symbols = bind_symbols(program->graph, function, shapes);
-  Plan plan = compile_plan(*program, symbols, options);
-  program->plans.push_back(std::move(plan));
-  compute_derived(*program);
-  runtime::Session session(program, 1);
-  if (ranks != nullptr) session.bind(*ranks, {}, 60);
-  std::vector<Tensor> outputs;
-  for (const Port& port : program->plans[0].outputs)
-    outputs.push_back(port.present ? Tensor::zeros(port.dtype, port.shape) : Tensor{});
-  session.run(0, given, outputs);
-  Tensors result;
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (program->plans[0].outputs[i].present)
-      result[program->plans[0].outputs[i].name] = outputs[i];
-  if (ranks != nullptr && std::getenv("TUTTI_SHOW") != nullptr && ranks->rank() == 0)
-    for (const Step& step : program->plans[0].run) {
-      std::cout << step.op.name() << " " << step.scope;
-      for (const Operand& o : step.in) std::cout << " " << describe(o.dtype, o.shape);
-      std::cout << "\n";
-    }
-  return result;
-}
-
-TEST_P(Sharding, GivesWhatOneRankGives) {
-  const Case& c = GetParam();
-  const Graph graph = import_pt2(test_model(c.model) + ".pt2");
-  const Tensors inputs = tensors_of(test_model(c.model) + ".inputs.safetensors");
-  const Tensors expected = run_on(graph, inputs, c, nullptr);
-  run_ranks(shard::Mesh::parse(c.mesh).size(), [&](Communicator& ranks) {
-    const Tensors found = run_on(graph, inputs, c, &ranks);
-    for (const auto& [name, tensor] : expected)
-      EXPECT_LE(relative_error(found.at(name), tensor), tolerance(tensor))
-          << "rank " << ranks.rank() << ", " << name;
-  });
-}
-
 TEST(ShardedEngine, ServesEveryRankFromOneFile) {
   BuildOptions options;
   options.mesh = "tp=2,cp=2";
@@ -213,25 +147,6 @@ TEST(ShardedEngine, RefusesMeshesThatAreNone) {
   EXPECT_EQ(error("cp=4", "ulysses:2,ring:3"), "context ulysses:2,ring:3 is of 6 ranks; cp has 4");
   EXPECT_EQ(error("cp=2", "star"), "context star: star; gather_kv, ulysses or ring is wanted");
 }
-
-std::vector<Case> cases() {
-  std::vector<Case> list;
-  for (const char* model : {"flux", "llama", "gpt2", "t5_encoder", "clip_text", "flux_uneven"})
-    for (const char* mesh : {"tp=2", "cp=2", "tp=3", "cp=3", "tp=2,cp=2", "dp=2"})
-      for (const char* context : {"ulysses", "gather_kv", "ring"})
-        if (std::string_view(mesh).find("cp") != std::string_view::npos ||
-            std::string_view(context) == "ulysses")
-          list.push_back({model, mesh, context});
-  for (const char* mesh : {"tp=2", "tp=3", "dp=2"}) list.push_back({"vae_decoder", mesh});
-  for (const char* model : {"flux_bf16", "versions/llama_decomposed"})
-    for (const char* mesh : {"tp=2", "cp=2"}) list.push_back({model, mesh});
-  for (const char* model : {"flux", "llama", "flux_uneven"})
-    for (const char* context : {"ulysses:2,ring:2", "ring:2,gather_kv:2"})
-      list.push_back({model, "cp=4", context});
-  return list;
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, Sharding, testing::ValuesIn(cases()));
 
 }  // namespace
 }  // namespace tutti
