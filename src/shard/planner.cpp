@@ -244,9 +244,20 @@ class Planner {
     return p;
   }
 
+  // Where a value is, cut as is desired: that takes nothing.
+  Placement cut(ValueId id) {
+    Placement p = value(id);
+    for (size_t d = 0; d < p.dims.size(); ++d) {
+      const auto& wanted = desires_.at(id, static_cast<int>(d));
+      if (wanted && !p.dims[d] && (wanted->axes() & (p.split_axes() | p.partial)) == 0)
+        p.dims[d] = wanted;
+    }
+    return p;
+  }
+
   NodePlacement reshape(const Node& node) {
     const ValueId x = node.inputs[0], y = node.outputs[0];
-    NodePlacement p{{value(x)}, {Placement::whole(shape(y).rank())}, 0, 0, {}};
+    NodePlacement p{{cut(x)}, {Placement::whole(shape(y).rank())}, 0, 0, {}};
     auto tables = reshape_tables(shape(x), p.in[0].dims, shape(y), mesh_);
     for (size_t d = p.in[0].dims.size(); !tables && d-- > 0;) {
       p.in[0].dims[d].reset();
@@ -261,7 +272,7 @@ class Planner {
     const auto& op = *node.op.as<Slice>();
     const ValueId x = node.inputs[0];
     const auto axis = static_cast<size_t>(op.axis);
-    NodePlacement p{{value(x)}, {value(x)}, 0, 0, {}};
+    NodePlacement p{{cut(x)}, {cut(x)}, 0, 0, {}};
     auto& table = p.out[0].dims[axis];
     if (!table) return p;
     if (op.step != 1) {
@@ -291,7 +302,7 @@ class Planner {
     AxisSet taken = sums ? partial : 0;
     for (const ValueId id : node.inputs) {
       for (size_t d = 0; d < common.dims.size(); ++d) {
-        const auto& table = value(id).dims[d];
+        const auto table = cut(id).dims[d];
         if (d == axis || common.dims[d] || !table || (table->axes() & taken) != 0) continue;
         common.dims[d] = table;
         taken |= table->axes();
@@ -299,14 +310,14 @@ class Planner {
     }
     AxisSet along = 0;
     for (const ValueId id : node.inputs)
-      if (value(id).dims[axis] && (value(id).dims[axis]->axes() & taken) == 0)
-        along |= value(id).dims[axis]->axes();
+      if (const auto table = cut(id).dims[axis]; table && (table->axes() & taken) == 0)
+        along |= table->axes();
     std::vector<Table> parts;
     for (const ValueId id : node.inputs) {
       Placement own = common;
       own.partial = sums ? partial : 0;
       if (along != 0) {
-        const auto& table = value(id).dims[axis];
+        const auto table = cut(id).dims[axis];
         own.dims[axis] = table && table->axes() == along
                              ? table
                              : Table::block(mesh_, along, shape(id)[static_cast<int>(axis)]);
