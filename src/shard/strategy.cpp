@@ -88,6 +88,28 @@ void seed_rows(const Function& f, const Mesh& mesh, AxisSet axes, const Node& no
                  "rows of a table, of which few are taken");
 }
 
+// Splits the columns of a last product, such as logits, where its weight is larger than its result:
+// no other product reads them, and they are gathered with the results.
+void seed_last(const Function& f, const Mesh& mesh, AxisSet axes, const Node& node,
+               Desires& desires) {
+  const ValueId x = node.inputs[0], y = node.outputs[0];
+  const int n = desires.shape(y).rank() - 1;
+  if (!node.op.as<Matmul>() || desires.at(x, desires.shape(x).rank() - 1) || desires.at(y, n))
+    return;
+  const int64_t columns = desires.shape(y)[n];
+  if (elements(f.type(node.inputs[1]).shape).value() <= elements(f.type(y).shape).value()) return;
+  Desires trial = desires.none();
+  const Table table = Table::block(mesh, axes, columns);
+  trial.seed(y, n, table);
+  for (const Node& reader : f.nodes) {
+    if (!reader.op.as<Matmul>() && !reader.op.as<Attention>() && !reader.op.as<Conv>()) continue;
+    for (const ValueId id : reader.inputs)
+      for (int d = 0; d < trial.shape(id).rank(); ++d)
+        if (trial.at(id, d) && id != node.inputs[1] && !(&reader == &node)) return;
+  }
+  desires.seed(y, n, table, "no product reads the result of this one, whose weight is larger");
+}
+
 }  // namespace
 
 void seed_tensor_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Desires& desires) {
@@ -101,6 +123,8 @@ void seed_tensor_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Des
   const std::vector<bool> weights = weights_of(f);
   for (const Node& node : f.nodes)
     if (multiplies_weight(node, weights)) seed_pair(f, mesh, axes, node, weights, desires);
+  for (const Node& node : f.nodes)
+    if (multiplies_weight(node, weights)) seed_last(f, mesh, axes, node, desires);
 }
 
 void seed_context_parallel(const Function& f, const Mesh& mesh, AxisSet axes, bool zigzag,
