@@ -121,7 +121,7 @@ TEST(ShardingMatrix, IsEqualToTheBitWhereNoSumIsSplit) {
     const char *model, *mesh, *context;
   };
   for (const auto& [model, mesh, context] : {Case{"llama", "cp=2", "ulysses"},
-                                             {"llama", "cp=3", "gather_kv"},
+                                             {"llama", "cp=3", "ulysses"},
                                              {"llama", "dp=2", ""},
                                              {"gpt2", "cp=4", "ulysses"},
                                              {"gpt2", "cp=3", "ulysses"},

@@ -42,17 +42,14 @@ void bind(Program& program, const BuildOptions& options) {
 }
 
 // Compiles for the shapes and each rank unless that was done; true when it was not.
-bool add_plans(Program& program, const InputShapes& given, CompileOptions options,
+bool add_plans(Program& program, const InputShapes& given, const CompileOptions& options,
                const std::vector<int>& ranks) {
   const std::vector<Dims> shapes = complete_shapes(program.graph, given);
   const SymbolValues symbols = bind_symbols(program.graph, program.graph.function("run"), shapes);
   for (const Plan& plan : program.plans)
     if (plan.symbols == symbols) return false;
-  for (const int rank : ranks) {
-    options.rank = rank;
-    Plan plan = compile_plan(program, symbols, options);
+  for (Plan& plan : compile_plans(program, symbols, options, ranks))
     program.plans.push_back(std::move(plan));
-  }
   return true;
 }
 

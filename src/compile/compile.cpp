@@ -2,8 +2,10 @@
 #include "compile/compile.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "compile/pass.h"
+#include "compile/share_work.h"
 #include "core/error.h"
 #include "ops/collectives.h"
 #include "ops/fused_conv.h"
@@ -50,23 +52,36 @@ void choose_implementations(std::vector<Step>& steps, const CompileOptions& opti
 
 }  // namespace
 
-Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOptions& options) {
+std::vector<Plan> compile_plans(Program& program, const SymbolValues& symbols,
+                                CompileOptions options, const std::vector<int>& ranks) {
   check(options);
-  Compilation c{program, specialize(program.graph.function("run"), symbols), options};
-  run_pipeline(c);
-  Plan plan = place(c);
-  plan.symbols = symbols;
-  plan.rank = options.rank;
-  choose_implementations(plan.prepare, options);
-  choose_implementations(plan.run, options);
-  return plan;
+  Compilation network{program, specialize(program.graph.function("run"), symbols), options};
+  run_passes(network, network_passes());
+  std::optional<SharedWork> work;
+  if (!program.mesh.empty()) work = share_work(program, std::move(network.function));
+  std::vector<Plan> plans;
+  for (const int rank : ranks) {
+    options.rank = rank;
+    Compilation c = work ? part_of(*work, program, options) : network;
+    run_passes(c, part_passes());
+    Plan& plan = plans.emplace_back(place(c));
+    plan.symbols = symbols;
+    plan.rank = rank;
+    choose_implementations(plan.prepare, options);
+    choose_implementations(plan.run, options);
+  }
+  return plans;
+}
+
+Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOptions& options) {
+  return std::move(compile_plans(program, symbols, options, {options.rank})[0]);
 }
 
 Function function_to_shard(const Program& program, const SymbolValues& symbols,
                            const CompileOptions& options) {
   Program copy = program;  // passes may add to it
   Compilation c{copy, specialize(program.graph.function("run"), symbols), options};
-  run_pipeline(c, "shard");
+  run_passes(c, network_passes());
   return std::move(c.function);
 }
 

@@ -17,14 +17,17 @@ struct CompileOptions {
   int rank = 0;                   ///< whose plan is made, of a program that ranks share
 };
 
-/// Compiles function `run` of the program's graph for these symbol values.
+/// Compiles function `run` of the program's graph for these symbol values, a plan for each rank.
 ///
 /// May add derived residents and their computation to the graph's function `init`; existing ones
 /// are shared with the plans made before. Throws what inference throws, and unsupported for an
 /// implementation that this build lacks.
+std::vector<Plan> compile_plans(Program& program, const SymbolValues& symbols,
+                                CompileOptions options, const std::vector<int>& ranks);
+/// The plan of one rank, options.rank.
 Plan compile_plan(Program& program, const SymbolValues& symbols, const CompileOptions& options);
 
-/// Function `run` as the pass that shards it gets it: simplified, for these symbol values.
+/// Function `run` as it is shared out among ranks: simplified, for these symbol values.
 Function function_to_shard(const Program& program, const SymbolValues& symbols,
                            const CompileOptions& options);
 

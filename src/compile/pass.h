@@ -24,11 +24,12 @@ struct Pass {
   bool (*run)(Compilation& c);
 };
 
-/// The passes in order.
-std::span<const Pass> pipeline();
+/// The passes before a network is shared out among ranks, and those of one rank's part, in order.
+std::span<const Pass> network_passes();
+std::span<const Pass> part_passes();
 
-/// Runs all passes, or those before one; removes dead nodes after each, and verifies.
-void run_pipeline(Compilation& c, std::string_view end = {});
+/// Runs them; removes dead nodes after each, and verifies.
+void run_passes(Compilation& c, std::span<const Pass> passes);
 
 // The passes, one file each.
 bool lower_collectives(Compilation& c);  // they cut and join axis 0; those of one rank vanish
@@ -36,10 +37,9 @@ bool simplify(Compilation& c);        // casts to the same type, reshapes to the
 bool fold_constants(Compilation& c);  // what depends on no input is computed
 bool share_equal(Compilation& c);     // equal nodes on equal operands become one
 bool recognize_attention(Compilation& c);    // products and softmax that are written out
-bool classify_masks(Compilation& c);  // masks whose values are a band become that band
+bool classify_masks(Compilation& c);         // masks whose values are a band become that band
 bool recognize_activations(Compilation& c);  // gelu and silu that are written out
 bool sink_reshapes(Compilation& c);      // elementwise functions come before reshapes of products
-bool shard_function(Compilation& c);     // one rank's part of the work, and collectives
 bool merge_collectives(Compilation& c);  // those that are ready together become one
 bool share_heads(Compilation& c);        // attention reads repeated heads of k, v where they are
 bool merge_matmuls(Compilation& c);      // products of one input become one

@@ -180,7 +180,8 @@ Program compiled(std::string_view text, Function& function) {
   program.graph = parse_graph(text, make_op);
   const CompileOptions options;
   Compilation c{program, program.graph.functions[0], options};
-  run_pipeline(c);
+  run_passes(c, network_passes());
+  run_passes(c, part_passes());
   function = c.function;
   return program;
 }

@@ -5,16 +5,18 @@
 
 namespace tutti {
 
-std::span<const Pass> pipeline() {
+std::span<const Pass> network_passes() {
   static constexpr Pass kPasses[] = {
-      {"simplify", simplify},
-      {"fold_constants", fold_constants},
-      {"share_equal", share_equal},
-      {"recognize_attention", recognize_attention},
-      {"simplify", simplify},
-      {"classify_masks", classify_masks},
+      {"simplify", simplify},       {"fold_constants", fold_constants},
+      {"share_equal", share_equal}, {"recognize_attention", recognize_attention},
+      {"simplify", simplify},       {"classify_masks", classify_masks},
       {"share_heads", share_heads},
-      {"shard", shard_function},
+  };
+  return kPasses;
+}
+
+std::span<const Pass> part_passes() {
+  static constexpr Pass kPasses[] = {
       {"lower_collectives", lower_collectives},
       {"merge_collectives", merge_collectives},
       {"simplify", simplify},
@@ -37,10 +39,9 @@ std::span<const Pass> pipeline() {
   return kPasses;
 }
 
-void run_pipeline(Compilation& c, std::string_view end) {
+void run_passes(Compilation& c, std::span<const Pass> passes) {
   c.function.remove_dead();
-  for (const Pass& pass : pipeline()) {
-    if (pass.name == end) return;
+  for (const Pass& pass : passes) {
     if (!pass.run(c)) continue;
     c.function.remove_dead();
     verify(c.program.graph, c.function, c.parts);

@@ -47,8 +47,14 @@ Desires::Desires(const Function& f, const Mesh& mesh) : f_(f), mesh_(mesh) {
 Desires Desires::none() const {
   Desires result = *this;
   result.decomposes_ = false;
-  for (auto& tables : result.tables_) std::fill(tables.begin(), tables.end(), std::nullopt);
+  result.clear();
   return result;
+}
+
+void Desires::clear() {
+  for (const Spot& spot : placed_)
+    tables_[static_cast<size_t>(spot.value)][static_cast<size_t>(spot.dim)].reset();
+  placed_.clear();
 }
 
 bool Desires::set(ValueId value, int dim, const Table& table) {
@@ -61,6 +67,7 @@ bool Desires::set(ValueId value, int dim, const Table& table) {
     if (other && (other->axes() & table.axes()) != 0) return false;
   tables[static_cast<size_t>(dim)] = table;
   origins_[static_cast<size_t>(value)][static_cast<size_t>(dim)] = now_;
+  placed_.push_back({value, dim});
   queue_.push_back({value, dim});
   return true;
 }

@@ -19,6 +19,8 @@ class Desires {
   /// None yet, for the same function, to try what follows from a table where operators are as
   /// they are: it does not spread through those that would have to be written out.
   Desires none() const;
+  /// Takes all back.
+  void clear();
 
   /// Places a table and spreads it; `reason` says why, for people. False where another one is.
   bool seed(ValueId value, int dim, const Table& table, const char* reason = "");
@@ -76,6 +78,7 @@ class Desires {
   std::vector<std::vector<Origin>> origins_;               // the same
   Origin now_;                                             // of tables that are set
   std::shared_ptr<const Facts> facts_;
+  std::vector<Spot> placed_;
   std::deque<Spot> queue_;
 };
 

@@ -41,90 +41,111 @@ int hidden(const Node& node, const Desires& desires, ValueId id) {
   return node.op.as<Conv>() ? 1 : desires.shape(id).rank() - 1;
 }
 
-// Splits a dimension evenly; that of a concatenation part by part.
-void seed_parts(const Function& f, const Mesh& mesh, AxisSet axes, ValueId id, int dim,
-                Desires& desires) {
-  const Node* node = f.producer(id);
-  if (node != nullptr && node->op.as<Concat>() && node->op.as<Concat>()->axis == dim) {
-    for (const ValueId part : node->inputs) seed_parts(f, mesh, axes, part, dim, desires);
-    return;
+class TensorParallel {
+ public:
+  TensorParallel(const Function& f, const Mesh& mesh, AxisSet axes, Desires& desires)
+      : f_(f),
+        mesh_(mesh),
+        axes_(axes),
+        desires_(desires),
+        trial_(desires.none()),
+        weights_(weights_of(f)),
+        tried_(f.values.size()) {
+    for (const Node& node : f.nodes)
+      if (multiplies_weight(node, weights_)) products_.push_back(&node);
   }
-  desires.seed(id, dim, Table::block(mesh, axes, desires.shape(id)[dim]),
-               "a product with a weight sums over it, and another one makes it");
-}
 
-// Splits what a product with a weight sums over, where another such product makes it.
-void seed_pair(const Function& f, const Mesh& mesh, AxisSet axes, const Node& row,
-               const std::vector<bool>& weights, Desires& desires) {
-  const ValueId x = row.inputs[0];
-  const int k = hidden(row, desires, x);
-  if (desires.at(x, k)) return;
-  Desires trial = desires.none();
-  seed_parts(f, mesh, axes, x, k, trial);
-  bool found = false;
-  for (const Node& column : f.nodes) {
-    if (&column == &row || !multiplies_weight(column, weights)) continue;
-    const ValueId y = column.outputs[0];
-    const auto& reached = trial.at(y, hidden(column, trial, y));
-    if (!reached) continue;
-    const ValueId from = column.inputs[0];
-    const auto& summed = desires.at(from, hidden(column, desires, from));
-    if (summed && (summed->axes() & axes) != 0) return;
-    found = true;
+  void run() {
+    for (const Node& node : f_.nodes) seed_heads(node);
+    for (const Node& node : f_.nodes) seed_rows(node);
+    for (const Node* product : products_) seed_pair(*product);
+    for (const Node* product : products_) seed_last(*product);
   }
-  if (found) seed_parts(f, mesh, axes, x, k, desires);
-}
 
-// Splits the rows of a table of which a run takes fewer than it saves by holding a part: what is
-// sent is the sum of what ranks find.
-void seed_rows(const Function& f, const Mesh& mesh, AxisSet axes, const Node& node,
-               Desires& desires) {
-  const auto* take = node.op.as<Take>();
-  const ValueId table = node.inputs[0];
-  if (take == nullptr || take->axis != 0 || f.value(table).resident == kNone) return;
-  const int64_t rows = desires.shape(table)[0];
-  if (rows > 2 * elements(f.type(node.inputs[1]).shape).value())
-    desires.seed(table, 0, Table::block(mesh, axes, rows),
-                 "rows of a table, of which few are taken");
-}
-
-// Splits the columns of a last product, such as logits, where its weight is larger than its result:
-// no other product reads them, and they are gathered with the results.
-void seed_last(const Function& f, const Mesh& mesh, AxisSet axes, const Node& node,
-               Desires& desires) {
-  const ValueId x = node.inputs[0], y = node.outputs[0];
-  const int n = desires.shape(y).rank() - 1;
-  if (!node.op.as<Matmul>() || desires.at(x, desires.shape(x).rank() - 1) || desires.at(y, n))
-    return;
-  const int64_t columns = desires.shape(y)[n];
-  if (elements(f.type(node.inputs[1]).shape).value() <= elements(f.type(y).shape).value()) return;
-  Desires trial = desires.none();
-  const Table table = Table::block(mesh, axes, columns);
-  trial.seed(y, n, table);
-  for (const Node& reader : f.nodes) {
-    if (!reader.op.as<Matmul>() && !reader.op.as<Attention>() && !reader.op.as<Conv>()) continue;
-    for (const ValueId id : reader.inputs)
-      for (int d = 0; d < trial.shape(id).rank(); ++d)
-        if (trial.at(id, d) && id != node.inputs[1] && !(&reader == &node)) return;
+ private:
+  Table block(int64_t extent, int64_t unit = 1) const {
+    return Table::block(mesh_, axes_, extent, unit);
   }
-  desires.seed(y, n, table, "no product reads the result of this one, whose weight is larger");
-}
+
+  void seed_heads(const Node& node) {
+    if (!node.op.as<Attention>()) return;
+    const int64_t n = desires_.shape(node.inputs[0])[1], m = desires_.shape(node.inputs[1])[1];
+    const int64_t unit = m >= mesh_.size(axes_) ? n / m : 1;
+    desires_.seed(node.inputs[0], 1, block(n, unit), "heads of attention");
+  }
+
+  // The rows of a table of which a run takes fewer than it saves by holding a part: what is sent is
+  // the sum of what ranks find.
+  void seed_rows(const Node& node) {
+    const auto* take = node.op.as<Take>();
+    if (take == nullptr || take->axis != 0) return;
+    const ValueId table = node.inputs[0];
+    const int64_t rows = desires_.shape(table)[0];
+    if (f_.value(table).resident != kNone &&
+        rows > 2 * elements(f_.type(node.inputs[1]).shape).value())
+      desires_.seed(table, 0, block(rows), "rows of a table, of which few are taken");
+  }
+
+  // Splits a dimension evenly; that of a concatenation part by part.
+  void seed_parts(ValueId id, int dim, Desires& desires) {
+    const Node* node = f_.producer(id);
+    if (node != nullptr && node->op.as<Concat>() && node->op.as<Concat>()->axis == dim) {
+      for (const ValueId part : node->inputs) seed_parts(part, dim, desires);
+      return;
+    }
+    desires.seed(id, dim, block(desires.shape(id)[dim]),
+                 "a product with a weight sums over it, and another one makes it");
+  }
+
+  // Splits what a product with a weight sums over, where another such product makes it.
+  void seed_pair(const Node& row) {
+    const ValueId x = row.inputs[0];
+    const int k = hidden(row, desires_, x);
+    if (desires_.at(x, k) || tried_[static_cast<size_t>(x)]) return;
+    tried_[static_cast<size_t>(x)] = true;
+    trial_.clear();
+    seed_parts(x, k, trial_);
+    bool found = false;
+    for (const Node* column : products_) {
+      const ValueId y = column->outputs[0], from = column->inputs[0];
+      if (column == &row || !trial_.at(y, hidden(*column, trial_, y))) continue;
+      const auto& summed = desires_.at(from, hidden(*column, desires_, from));
+      if (summed && (summed->axes() & axes_) != 0) return;
+      found = true;
+    }
+    if (found) seed_parts(x, k, desires_);
+  }
+
+  // Splits the columns of a last product, such as logits, where its weight is larger than its
+  // result: they are gathered with the results.
+  void seed_last(const Node& node) {
+    const ValueId x = node.inputs[0], y = node.outputs[0], weight = node.inputs[1];
+    const int n = hidden(node, desires_, y);
+    if (desires_.at(x, hidden(node, desires_, x)) || desires_.at(y, n) ||
+        elements(f_.type(weight).shape).value() <= elements(f_.type(y).shape).value())
+      return;
+    trial_.clear();
+    trial_.seed(y, n, block(desires_.shape(y)[n]));
+    for (const Node* reader : products_)
+      for (int d = 0; reader != &node && d < trial_.shape(reader->inputs[0]).rank(); ++d)
+        if (trial_.at(reader->inputs[0], d)) return;
+    desires_.seed(y, n, block(desires_.shape(y)[n]),
+                  "no product reads the result of this one, whose weight is larger");
+  }
+
+  const Function& f_;
+  const Mesh& mesh_;
+  AxisSet axes_;
+  Desires& desires_;
+  Desires trial_;  // what follows from one seed
+  std::vector<bool> weights_, tried_;
+  std::vector<const Node*> products_;  // with weights
+};
 
 }  // namespace
 
 void seed_tensor_parallel(const Function& f, const Mesh& mesh, AxisSet axes, Desires& desires) {
-  for (const Node& node : f.nodes) {
-    if (!node.op.as<Attention>()) continue;
-    const int64_t n = desires.shape(node.inputs[0])[1], m = desires.shape(node.inputs[1])[1];
-    const int64_t unit = m >= mesh.size(axes) ? n / m : 1;
-    desires.seed(node.inputs[0], 1, Table::block(mesh, axes, n, unit), "heads of attention");
-  }
-  for (const Node& node : f.nodes) seed_rows(f, mesh, axes, node, desires);
-  const std::vector<bool> weights = weights_of(f);
-  for (const Node& node : f.nodes)
-    if (multiplies_weight(node, weights)) seed_pair(f, mesh, axes, node, weights, desires);
-  for (const Node& node : f.nodes)
-    if (multiplies_weight(node, weights)) seed_last(f, mesh, axes, node, desires);
+  TensorParallel(f, mesh, axes, desires).run();
 }
 
 void seed_context_parallel(const Function& f, const Mesh& mesh, AxisSet axes, bool zigzag,

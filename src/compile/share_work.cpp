@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compile/share_work.h"
+
+#include "shard/localize.h"
+
+namespace tutti {
+
+SharedWork share_work(Program& program, Function network) {
+  network.remove_dead();
+  SharedWork work{
+      std::move(network), shard::ways_of({shard::Mesh::parse(program.mesh), program.context}), {}};
+  work.placements = shard::shard(work.network, work.ways, program.states);
+  program.states = work.placements.states;
+  return work;
+}
+
+Compilation part_of(const SharedWork& work, Program& program, const CompileOptions& options) {
+  Compilation part{program,
+                   shard::localize(work.network, work.ways.mesh, work.placements, options.rank),
+                   options};
+  for (const auto& [resident, placement] : program.states)
+    part.parts.emplace(resident, local_type(program, resident, options.rank));
+  return part;
+}
+
+}  // namespace tutti
