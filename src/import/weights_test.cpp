@@ -6,10 +6,8 @@
 #include <map>
 
 #include "core/error.h"
-#include "device/cpu/pool.h"
-#include "ir/verify.h"
+#include "import/run_for_tests.h"
 #include "ops/elementwise.h"
-#include "ops/interpret.h"
 
 namespace tutti {
 namespace {
@@ -90,14 +88,10 @@ TEST(Weights, StayAsTheyAreStoredAndFunctionsWidenThem) {
   EXPECT_EQ(bind_weights(graph, source, DType::f32).converted, 1u);
   EXPECT_EQ(graph.residents[0].type.dtype, DType::bf16);
   EXPECT_EQ(graph.residents[0].data.data, source.find("blocks.0.weight")->data);
-  verify(graph);
-  cpu::Pool pool(1);
-  const Tensor in = filled(DType::f32, {2, 3}, 2);
-  const std::vector<Tensor> residents = {graph.residents[0].data, {}};
-  const auto found = interpret(graph.functions[0], {&in, 1}, residents, pool).outputs;
-  EXPECT_EQ(found[0].as<float>()[5], 3.f);
-  EXPECT_EQ(found[1].dtype, DType::f32);
-  EXPECT_EQ(found[1].as<float>()[0], 1.5f);
+  const TensorsByName found = run_graph(graph, {{"x", filled(DType::f32, {2, 3}, 2)}});
+  EXPECT_EQ(found.at("y").as<float>()[5], 3.f);
+  EXPECT_EQ(found.at("w").dtype, DType::f32);
+  EXPECT_EQ(found.at("w").as<float>()[0], 1.5f);
 }
 
 TEST(Weights, NamesWhatIsMissingAndWhatIsNear) {
