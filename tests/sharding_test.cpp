@@ -113,6 +113,33 @@ TEST(ShardedEngine, WantsAnAxisForRequestsOfRanks) {
   }
 }
 
+// What ranks of a group make of their own number is not shared out among them.
+TEST(ShardedEngine, LeavesAxesToTheCollectivesOfANetwork) {
+  constexpr int64_t kWidth = 512;
+  GraphBuilder graph;
+  const Expression x = graph.input("x", DType::f32, {1, kWidth});
+  const Expression rank =
+      graph.add("cast", {graph.add("rank", {}, {{"group", "tp"}})[0]}, {{"dtype", DType::f32}})[0];
+  Tensor w = Tensor::zeros(DType::f32, {kWidth, kWidth});
+  for (int64_t i = 0; i < w.elements(); ++i) w.as<float>()[i] = static_cast<float>(i % 7);
+  graph.output("y", all_reduce(linear(x * rank, graph.weight("w", w)), {"tp"}));
+  BuildOptions options;
+  options.mesh = "tp=3";
+  const Engine engine = Engine::build(graph, options);
+  Tensor ones = Tensor::zeros(DType::f32, {1, kWidth});
+  std::fill_n(ones.as<float>(), kWidth, 1.f);
+  run_ranks(3, [&](Communicator& ranks) {
+    Session session = engine.session(1);
+    session.bind(ranks);
+    const Tensor y = session.run({{"x", ones}}).at("y");
+    for (int64_t i = 0; i < kWidth; ++i) {
+      float sum = 0;  // of a row of w, times 0 + 1 + 2
+      for (int64_t k = 0; k < kWidth; ++k) sum += 3 * static_cast<float>((i * kWidth + k) % 7);
+      EXPECT_EQ(y.as<float>()[i], sum);
+    }
+  });
+}
+
 TEST(ShardedEngine, BindsNamesToAxesOfItsMesh) {
   GraphBuilder graph;
   const Expression x = graph.input("x", DType::f32, {1});

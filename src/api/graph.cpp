@@ -266,7 +266,9 @@ std::vector<OperatorInfo> operators() {
     info.doc = def.doc;
     const Op op = def.parse(def.name, {});
     const std::string_view reason = shard::reason_to_run_whole(op);
-    info.sharding = reason.empty() ? std::string(def.sharding) : join("runs whole: ", reason);
+    info.sharding = !reason.empty()           ? join("runs whole: ", reason)
+                    : shard::has_own_rule(op) ? "ranks hold parts of what it moves"
+                                              : "ranks hold parts of its dimensions";
     info.types = accepted_types(def);
     const Attributes defaults = op.attributes();
     for (size_t i = 0; i < def.fields.size(); ++i)

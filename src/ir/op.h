@@ -43,12 +43,11 @@ constexpr Field<T, Member> field(std::string_view name, Member T::*member, std::
 }
 
 /// A struct that defines an operator: attributes as members, `fields()` naming them once, types
-/// from `infer`, how it may be split in `kSharding`, and its plain CPU implementation.
+/// from `infer`, and its plain CPU implementation. shard/factors.cpp says how it may be split.
 template <class T>
 concept Operator = std::copyable<T> && requires(const T op, Types in, const KernelArgs& args) {
   { T::kName } -> std::convertible_to<std::string_view>;
   { T::kDoc } -> std::convertible_to<std::string_view>;
-  { T::kSharding } -> std::convertible_to<std::string_view>;
   T::fields();
   { op.infer(in) } -> std::same_as<std::vector<TensorType>>;
 };
@@ -149,7 +148,7 @@ class Op {
 
 /// A row of the operator table.
 struct OpDef {
-  std::string_view name, doc, sharding;
+  std::string_view name, doc;
   /// The operator with these attributes; throws invalid_argument for an unknown or unreadable one.
   Op (*parse)(std::string_view name, const Attributes& attributes);
   /// Attribute names and what they mean.
@@ -179,7 +178,7 @@ Op parse_op(std::string_view name, const Attributes& attributes) {
 /// The row of the struct T.
 template <Operator T>
 OpDef op_def() {
-  OpDef def{T::kName, T::kDoc, T::kSharding, &parse_op<T>, {}};
+  OpDef def{T::kName, T::kDoc, &parse_op<T>, {}};
   std::apply([&](auto... f) { (def.fields.emplace_back(f.name, f.doc), ...); }, T::fields());
   return def;
 }

@@ -11,7 +11,6 @@ namespace tutti::test_ops {
 struct Join {
   static constexpr auto kName = "join";
   static constexpr auto kDoc = "";
-  static constexpr auto kSharding = "";
   static constexpr auto fields() { return std::tuple<>{}; }
   std::vector<TensorType> infer(Types in) const {
     require_argument(!in.empty(), "no operand");
@@ -26,7 +25,6 @@ struct Copies {
   int64_t count = 1;
   static constexpr auto kName = "copies";
   static constexpr auto kDoc = "";
-  static constexpr auto kSharding = "";
   static constexpr auto fields() { return std::tuple{field("count", &Copies::count, "")}; }
   std::vector<TensorType> infer(Types in) const {
     require_argument(count >= 0 && count < 100 && in.size() == 1, "count or operands");
@@ -49,7 +47,6 @@ struct Source {
   Tensor tensor = Tensor::zeros(DType::f32, {0});
   static constexpr auto kName = "source";
   static constexpr auto kDoc = "";
-  static constexpr auto kSharding = "";
   static constexpr auto fields() {
     return std::tuple{
         field("flag", &Source::flag, ""),       field("integer", &Source::integer, ""),

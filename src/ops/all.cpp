@@ -92,7 +92,7 @@ std::vector<OpDef> table() {
   };
   for (int i = 0; i < elementwise_count(); ++i) {
     const ElementwiseInfo& row = info(static_cast<Elementwise>(i));
-    ops.push_back({row.name, row.doc, ElementwiseOp::kSharding, &parse_op<ElementwiseOp>, {}});
+    ops.push_back({row.name, row.doc, &parse_op<ElementwiseOp>, {}});
   }
   return ops;
 }

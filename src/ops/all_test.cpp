@@ -13,7 +13,6 @@ TEST(AllOps, HaveNamesOfTheirOwnAndSayWhatTheyDo) {
   for (const OpDef& def : all_ops()) {
     EXPECT_TRUE(names.insert(def.name).second) << def.name;
     EXPECT_FALSE(def.doc.empty()) << def.name;
-    EXPECT_FALSE(def.sharding.empty()) << def.name;
     for (const auto& [name, doc] : def.fields) EXPECT_FALSE(doc.empty()) << def.name << name;
   }
 }

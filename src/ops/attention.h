@@ -23,7 +23,6 @@ struct Attention {
 
   static constexpr auto kName = "attention";
   static constexpr auto kDoc = "scaled dot product attention";
-  static constexpr auto kSharding = "q: b n s d!, k: b n t d!, v: b n t e -> y: b n s e";
   static constexpr auto fields() {
     return std::tuple{
         field("scale", &Attention::scale, "factor of q k^T"),

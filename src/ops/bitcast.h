@@ -15,7 +15,6 @@ struct Bitcast {
 
   static constexpr auto kName = "bitcast";
   static constexpr auto kDoc = "the bytes of x as elements of another type";
-  static constexpr auto kSharding = "x: ... last! -> y: ... last!";
   static constexpr auto fields() {
     return std::tuple{field("dtype", &Bitcast::dtype, "element type of y")};
   }

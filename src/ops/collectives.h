@@ -40,7 +40,6 @@ void run_alone(std::string_view name, const RankList& where, const KernelArgs& a
 
 /// What the collectives share.
 struct GroupOperator : RankList {
-  static constexpr auto kSharding = "x: ...! -> y: ...!";
   static constexpr bool kEffects = true;
 };
 
@@ -223,7 +222,6 @@ struct Recv : GroupOperator {
 struct RankInGroup : RankList {
   static constexpr auto kName = "rank";
   static constexpr auto kDoc = "y = the position of this rank among the ranks";
-  static constexpr auto kSharding = "-> y:";
   static constexpr auto fields() { return with_ranks(); }
   std::vector<TensorType> infer(Types in) const;
   void cpu(const KernelArgs& args) const;

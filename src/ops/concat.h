@@ -11,7 +11,6 @@ struct Concat {
 
   static constexpr auto kName = "concat";
   static constexpr auto kDoc = "inputs joined along an axis";
-  static constexpr auto kSharding = "x...: ... -> y: ... (axis segmented)";
   static constexpr auto fields() {
     return std::tuple{field("axis", &Concat::axis, "the axis joined")};
   }
@@ -29,7 +28,6 @@ struct Pad {
 
   static constexpr auto kName = "pad";
   static constexpr auto kDoc = "x with a border";
-  static constexpr auto kSharding = "x: ... -> y: ... (padded axes!)";
   static constexpr auto fields() {
     return std::tuple{field("before", &Pad::before, "elements in front, for each axis"),
                       field("after", &Pad::after, "elements behind, for each axis"),

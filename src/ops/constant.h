@@ -11,7 +11,6 @@ struct Constant {
 
   static constexpr auto kName = "constant";
   static constexpr auto kDoc = "y = value";
-  static constexpr auto kSharding = "-> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("value", &Constant::value, "the elements")};
   }
@@ -27,7 +26,6 @@ struct Full {
 
   static constexpr auto kName = "full";
   static constexpr auto kDoc = "y = value everywhere";
-  static constexpr auto kSharding = "-> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("value", &Full::value, "the value of every element"),
                       field("dtype", &Full::dtype, "element type of y"),
@@ -49,7 +47,6 @@ struct Arange {
 
   static constexpr auto kName = "arange";
   static constexpr auto kDoc = "y[i] = start + i * step";
-  static constexpr auto kSharding = "-> y: n!";
   static constexpr auto fields() {
     return std::tuple{field("start", &Arange::start, "first element, for integer types"),
                       field("step", &Arange::step, "difference, for integer types"),

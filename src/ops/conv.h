@@ -21,7 +21,6 @@ struct Conv {
 
   static constexpr auto kName = "conv";
   static constexpr auto kDoc = "convolution in 1, 2 or 3 dimensions";
-  static constexpr auto kSharding = "x: b c! ...!, w: o c!, bias: + o -> y: b o ...!";
   static constexpr auto fields() {
     return std::tuple{
         field("stride", &Conv::stride, "step of the window"),

@@ -109,7 +109,6 @@ struct ElementwiseOp {
 
   static constexpr auto kName = "elementwise";
   static constexpr auto kDoc = "one function of each element, operands broadcast";
-  static constexpr auto kSharding = "x: ... -> y: ...";
   static constexpr auto fields() { return std::tuple<>{}; }
   std::string_view name() const { return info(fn).name; }
   void set_name(std::string_view name);
@@ -124,7 +123,6 @@ struct Cast {
 
   static constexpr auto kName = "cast";
   static constexpr auto kDoc = "y = x in another element type";
-  static constexpr auto kSharding = "x: ... -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("dtype", &Cast::dtype, "element type of y")};
   }

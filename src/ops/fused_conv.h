@@ -21,7 +21,6 @@ struct FusedConv : Conv {
 
   static constexpr auto kName = "fused_conv";
   static constexpr auto kDoc = "convolution with what follows it";
-  static constexpr auto kSharding = "x: b c! ...!, w: o c! -> y: b o ...!";
   static constexpr auto fields() {
     return std::tuple_cat(
         Conv::fields(),
@@ -38,7 +37,6 @@ struct FusedConv : Conv {
 struct WinogradWeights {
   static constexpr auto kName = "winograd_weights";
   static constexpr auto kDoc = "3 x 3 weights as a matrix for 2 x 2 pixels at a time";
-  static constexpr auto kSharding = "made after sharding";
   static constexpr auto fields() { return std::tuple{}; }
   std::vector<TensorType> infer(Types in) const;
   void cpu(const KernelArgs& args) const;

@@ -21,7 +21,6 @@ struct FusedMatmul {
 
   static constexpr auto kName = "fused_matmul";
   static constexpr auto kDoc = "matrix product with its columns and what follows them given apart";
-  static constexpr auto kSharding = "a: ... m k, b: ... k n -> y...: ... m n";
   static constexpr auto fields() {
     return std::tuple{field("columns", &FusedMatmul::columns, "columns of each output"),
                       field("epilogues", &FusedMatmul::epilogues, "steps for each output"),
@@ -38,7 +37,6 @@ struct PackMatrix {
 
   static constexpr auto kName = "pack_matrix";
   static constexpr auto kDoc = "a weight in the order in which matrix products read it";
-  static constexpr auto kSharding = "made after sharding";
   static constexpr auto fields() {
     return std::tuple{field("layout", &PackMatrix::layout, "name of the order")};
   }

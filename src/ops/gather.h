@@ -15,7 +15,6 @@ struct Take {
 
   static constexpr auto kName = "take";
   static constexpr auto kDoc = "slices of x at given indices of one axis";
-  static constexpr auto kSharding = "x: ... axis! ..., index: i... -> y: ... i... ...";
   static constexpr auto fields() {
     return std::tuple{field("axis", &Take::axis, "the axis indexed")};
   }
@@ -30,7 +29,6 @@ struct Gather {
 
   static constexpr auto kName = "gather";
   static constexpr auto kDoc = "elements of x at given indices of one axis";
-  static constexpr auto kSharding = "x: ... axis! ..., index: ... -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("axis", &Gather::axis, "the axis indexed")};
   }
@@ -47,7 +45,6 @@ struct Index {
 
   static constexpr auto kName = "index";
   static constexpr auto kDoc = "advanced indexing";
-  static constexpr auto kSharding = "x: ...!, index...: ... -> y: by axes";
   static constexpr auto fields() {
     return std::tuple{field("axes", &Index::axes, "axes indexed, ascending")};
   }

@@ -12,7 +12,6 @@ namespace tutti {
 struct Matmul {
   static constexpr auto kName = "matmul";
   static constexpr auto kDoc = "matrix product with an optional addend";
-  static constexpr auto kSharding = "a: ... m k, b: ... k n, c: + ... m n -> y: ... m n";
   static constexpr auto fields() { return std::tuple<>{}; }
   std::vector<TensorType> infer(Types in) const;
   void cpu(const KernelArgs& args) const;

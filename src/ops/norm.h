@@ -15,7 +15,6 @@ struct LayerNorm {
 
   static constexpr auto kName = "layer_norm";
   static constexpr auto kDoc = "normalization by mean and variance over the last axes";
-  static constexpr auto kSharding = "x: ... h!, weight: h!, bias: h! -> y: ... h!";
   static constexpr auto fields() {
     return std::tuple{field("axes", &LayerNorm::axes, "number of last axes normalized together"),
                       field("eps", &LayerNorm::eps, "added to the variance")};
@@ -33,7 +32,6 @@ struct RmsNorm {
 
   static constexpr auto kName = "rms_norm";
   static constexpr auto kDoc = "normalization by the root mean square over the last axes";
-  static constexpr auto kSharding = "x: ... h!, weight: h! -> y: ... h!";
   static constexpr auto fields() {
     return std::tuple{field("axes", &RmsNorm::axes, "number of last axes normalized together"),
                       field("eps", &RmsNorm::eps, "added to the mean square")};
@@ -51,7 +49,6 @@ struct GroupNorm {
 
   static constexpr auto kName = "group_norm";
   static constexpr auto kDoc = "normalization over groups of channels";
-  static constexpr auto kSharding = "x: b c! ...!, weight: c!, bias: c! -> y: b c! ...!";
   static constexpr auto fields() {
     return std::tuple{field("groups", &GroupNorm::groups, "number of groups, divides c"),
                       field("eps", &GroupNorm::eps, "added to the variance")};

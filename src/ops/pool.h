@@ -22,7 +22,6 @@ struct Pool {
 
   static constexpr auto kName = "pool";
   static constexpr auto kDoc = "max or average over windows";
-  static constexpr auto kSharding = "x: ... space! -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("fn", &Pool::fn, "max or avg"),
                       field("kernel", &Pool::kernel, "extent of the window"),
@@ -45,7 +44,6 @@ struct AdaptivePool {
 
   static constexpr auto kName = "adaptive_pool";
   static constexpr auto kDoc = "max or average over a given number of windows";
-  static constexpr auto kSharding = "x: ... space! -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("fn", &AdaptivePool::fn, "max or avg"),
                       field("size", &AdaptivePool::size, "output extents of the last axes")};

@@ -17,7 +17,6 @@ struct Reduce {
 
   static constexpr auto kName = "reduce";
   static constexpr auto kDoc = "a reduction over axes";
-  static constexpr auto kSharding = "x: ... axes -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("fn", &Reduce::fn, "sum, mean, prod, max, min, any or all"),
                       field("axes", &Reduce::axes, "axes reduced, ascending"),
@@ -35,7 +34,6 @@ struct ArgReduce {
 
   static constexpr auto kName = "arg_reduce";
   static constexpr auto kDoc = "where the largest or smallest element is";
-  static constexpr auto kSharding = "x: ... axis! -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("fn", &ArgReduce::fn, "max or min"),
                       field("axis", &ArgReduce::axis, "axis searched"),
@@ -54,7 +52,6 @@ struct Scan {
 
   static constexpr auto kName = "scan";
   static constexpr auto kDoc = "running sum or product along an axis";
-  static constexpr auto kSharding = "x: ... axis! -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("fn", &Scan::fn, "sum or prod"),
                       field("axis", &Scan::axis, "axis scanned")};

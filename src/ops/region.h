@@ -60,7 +60,6 @@ struct Region {
 
   static constexpr auto kName = "region";
   static constexpr auto kDoc = "elementwise operators, views and reductions as one program";
-  static constexpr auto kSharding = "made after sharding";
   static constexpr auto fields() {
     return std::tuple{field("types", &Region::types, "types of the outputs"),
                       field("parts", &Region::parts, "programs and their index spaces")};

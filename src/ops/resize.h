@@ -17,7 +17,6 @@ struct Resize {
 
   static constexpr auto kName = "resize";
   static constexpr auto kDoc = "resampling of the last axes";
-  static constexpr auto kSharding = "x: b c ...! -> y: b c ...!";
   static constexpr auto fields() {
     return std::tuple{
         field("mode", &Resize::mode, "nearest, nearest_exact, linear or cubic"),

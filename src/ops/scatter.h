@@ -14,7 +14,6 @@ struct IndexPut {
 
   static constexpr auto kName = "index_put";
   static constexpr auto kDoc = "x with elements at indices replaced";
-  static constexpr auto kSharding = "x: ...!, values: ...!, index...: ...! -> y: ...!";
   static constexpr auto fields() {
     return std::tuple{field("axes", &IndexPut::axes, "axes indexed, ascending"),
                       field("accumulate", &IndexPut::accumulate, "adds instead of replacing")};
@@ -35,8 +34,6 @@ struct Scatter {
 
   static constexpr auto kName = "scatter";
   static constexpr auto kDoc = "x with elements of source put at indices of one axis";
-  static constexpr auto kSharding =
-      "x: ... axis! ..., index: ... axis! ..., source: ... axis! ... -> y: ...";
   static constexpr auto fields() {
     return std::tuple{
         field("axis", &Scatter::axis, "the axis indexed"),
@@ -57,7 +54,6 @@ struct SliceUpdate {
 
   static constexpr auto kName = "slice_update";
   static constexpr auto kDoc = "x with a range of one axis replaced";
-  static constexpr auto kSharding = "x: ... axis! ..., source: ... axis! ... -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("axis", &SliceUpdate::axis, "the axis"),
                       field("start", &SliceUpdate::start, "first index"),

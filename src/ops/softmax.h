@@ -12,7 +12,6 @@ struct Softmax {
 
   static constexpr auto kName = "softmax";
   static constexpr auto kDoc = "softmax along an axis, or its logarithm";
-  static constexpr auto kSharding = "x: ... axis! -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("axis", &Softmax::axis, "the axis that sums to 1"),
                       field("log", &Softmax::log, "log_softmax instead")};

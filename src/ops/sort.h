@@ -15,7 +15,6 @@ struct TopK {
 
   static constexpr auto kName = "top_k";
   static constexpr auto kDoc = "the k largest or smallest elements and their indices";
-  static constexpr auto kSharding = "x: ... axis! -> values: ... axis!, indices: ... axis!";
   static constexpr auto fields() {
     return std::tuple{field("axis", &TopK::axis, "the axis sorted"),
                       field("k", &TopK::k, "how many"),

@@ -11,7 +11,6 @@ struct Reshape {
 
   static constexpr auto kName = "reshape";
   static constexpr auto kDoc = "y = x with other extents";
-  static constexpr auto kSharding = "x: -> y: by sizes";
   static constexpr auto fields() {
     return std::tuple{field("shape", &Reshape::shape, "extents of y; their product is that of x")};
   }
@@ -25,7 +24,6 @@ struct Permute {
 
   static constexpr auto kName = "permute";
   static constexpr auto kDoc = "y = x with its axes in another order";
-  static constexpr auto kSharding = "x: by axes -> y: by axes";
   static constexpr auto fields() {
     return std::tuple{field("axes", &Permute::axes, "axis of x for each axis of y")};
   }
@@ -39,7 +37,6 @@ struct Expand {
 
   static constexpr auto kName = "expand";
   static constexpr auto kDoc = "y = x broadcast to a shape";
-  static constexpr auto kSharding = "x: ... -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("shape", &Expand::shape, "extents of y")};
   }
@@ -57,7 +54,6 @@ struct Slice {
 
   static constexpr auto kName = "slice";
   static constexpr auto kDoc = "a range of one axis";
-  static constexpr auto kSharding = "x: ... -> y: ... (axis by ranges)";
   static constexpr auto fields() {
     return std::tuple{field("axis", &Slice::axis, "the axis cut"),
                       field("start", &Slice::start, "first index"),
@@ -76,7 +72,6 @@ struct Unfold {
 
   static constexpr auto kName = "unfold";
   static constexpr auto kDoc = "overlapping windows of one axis";
-  static constexpr auto kSharding = "x: ... axis! -> y: ...";
   static constexpr auto fields() {
     return std::tuple{field("axis", &Unfold::axis, "the axis cut into windows"),
                       field("size", &Unfold::size, "extent of a window"),

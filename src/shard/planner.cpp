@@ -12,12 +12,16 @@
 #include "ops/views.h"
 #include "shard/attention_plan.h"
 #include "shard/links.h"
+#include "shard/profile.h"
 #include "shard/reshard.h"
 
 namespace tutti::shard {
 namespace {
 
 using Tables = std::vector<std::optional<Table>>;
+
+// All ranks decide alike, on any machine: not what was measured.
+constexpr Profile kPrices;
 
 // Whether results of partial sums are partial sums of the results.
 bool passes_sums(const Op& op) {
@@ -136,8 +140,11 @@ class Planner {
     return 0;
   }
 
-  // The table of each factor: one that is desired, else the one that most elements have.
-  Tables choose(const Node& node, const Factors& f, AxisSet taken) {
+  // Where the table of a factor is looked for first.
+  enum class First { desires, operands };
+
+  // The table of each factor: one that is desired, or the one that most elements have.
+  Tables choose(const Node& node, const Factors& f, AxisSet taken, First first) {
     Tables chosen(f.list.size());
     const auto consider = [&](int factor, const std::optional<Table>& table) {
       if (factor < 0 || !table) return;
@@ -148,34 +155,78 @@ class Planner {
       own = table;
       taken |= table->axes();
     };
-    for (size_t i = 0; i < node.outputs.size(); ++i)
-      for (size_t d = 0; d < f.out[i].size(); ++d)
-        consider(f.out[i][d], desires_.at(node.outputs[i], static_cast<int>(d)));
-    // Weights are whole, and read in the parts that are desired.
-    for (size_t i = 0; i < node.inputs.size(); ++i)
-      for (size_t d = 0; f_.value(node.inputs[i]).resident != kNone && d < f.in[i].size(); ++d)
-        consider(f.in[i][d], desires_.at(node.inputs[i], static_cast<int>(d)));
+    const auto desired = [&] {
+      for (size_t i = 0; i < node.outputs.size(); ++i)
+        for (size_t d = 0; d < f.out[i].size(); ++d)
+          consider(f.out[i][d], desires_.at(node.outputs[i], static_cast<int>(d)));
+      // Weights are whole, and read in the parts that are desired.
+      for (size_t i = 0; i < node.inputs.size(); ++i)
+        for (size_t d = 0; f_.value(node.inputs[i]).resident != kNone && d < f.in[i].size(); ++d)
+          consider(f.in[i][d], desires_.at(node.inputs[i], static_cast<int>(d)));
+    };
+    if (first == First::desires) desired();
+    for (const size_t i : by_size(node)) {
+      const Placement& p = value(node.inputs[i]);
+      for (size_t d = 0; d < p.dims.size(); ++d) consider(f.in[i][d], p.dims[d]);
+    }
+    if (first == First::operands) desired();
+    return chosen;
+  }
+
+  // Operands, the largest first.
+  std::vector<size_t> by_size(const Node& node) const {
     std::vector<size_t> order(node.inputs.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
       return elements(f_.type(node.inputs[a]).shape).value() >
              elements(f_.type(node.inputs[b]).shape).value();
     });
-    for (const size_t i : order) {
-      const Placement& p = value(node.inputs[i]);
-      for (size_t d = 0; d < p.dims.size(); ++d) consider(f.in[i][d], p.dims[d]);
-    }
-    return chosen;
+    return order;
   }
 
-  // Seconds that a product takes, and that gathering its result takes: rough figures of a CPU.
-  static bool worth_gathering(double sums, double weight_elements, double result_elements,
-                              int ranks) {
-    constexpr double kSumsPerSecond = 5e10, kReadPerSecond = 2.5e9, kSentPerSecond = 1e9,
-                     kStart = 5e-6;
+  double bytes(ValueId id) const { return static_cast<double>(size_of(f_.type(id).dtype)); }
+
+  // Seconds that a node takes, with the exchange of its operands, and of its results to where they
+  // are desired.
+  double seconds(const Node& node, const Factors& f, const Tables& chosen,
+                 const NodePlacement& p) const {
+    double moved = 0, work = 1;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId id = node.inputs[i];
+      moved += bytes(id) * static_cast<double>(moved_elements(
+                               shape(id), result_.values[static_cast<size_t>(id)], p.in[i], mesh_));
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      const ValueId id = node.outputs[i];
+      moved += bytes(id) * static_cast<double>(moved_elements(shape(id), p.out[i],
+                                                              as_desired(id, p.out[i]), mesh_));
+    }
+    for (size_t i = 0; i < f.list.size(); ++i)
+      work *=
+          static_cast<double>(f.list[i].extent) / (chosen[i] ? mesh_.size(chosen[i]->axes()) : 1);
+    const bool sums = node.op.as<Matmul>() || node.op.as<Conv>();
+    return work / (sums ? kPrices.sums_per_s : kPrices.bytes_per_s / bytes(node.outputs[0])) +
+           moved / mesh_.size() / kPrices.link_bytes_per_s;
+  }
+
+  // The tables that are desired, in the place of others.
+  Placement as_desired(ValueId id, Placement p) const {
+    for (int d = 0; d < shape(id).rank(); ++d) {
+      const auto& wanted = desires_.at(id, d);
+      if (!wanted || (wanted->axes() & p.partial) != 0) continue;
+      for (auto& table : p.dims)
+        if (table && (table->axes() & wanted->axes()) != 0) table.reset();
+      p.dims[static_cast<size_t>(d)] = wanted;
+    }
+    return p;
+  }
+
+  // Whether ranks that share a product out save more than gathering its result takes.
+  bool worth_gathering(double sums, double weight_bytes, double result_bytes, int ranks) const {
     const double others = 1.0 - 1.0 / ranks;
-    const double saved = others * std::max(sums / kSumsPerSecond, weight_elements / kReadPerSecond);
-    return saved > kStart + others * result_elements / kSentPerSecond;
+    const double saved =
+        others * std::max(sums / kPrices.sums_per_s, weight_bytes / kPrices.bytes_per_s);
+    return saved > kPrices.link_latency_s + others * result_bytes / kPrices.link_bytes_per_s;
   }
 
   // A product or convolution that ranks would all compute whole: columns are shared out among
@@ -194,9 +245,10 @@ class Planner {
     }
     const size_t axis = product ? f.out[0].size() - 1 : 1;
     const int columns = f.out[0][axis];
-    const auto weight = static_cast<double>(elements(f_.type(node.inputs[1]).shape).value());
+    const double weight = bytes(node.inputs[1]) *
+                          static_cast<double>(elements(f_.type(node.inputs[1]).shape).value());
     if (columns < 0 || idle == 0 || mesh_.size(idle) == 1 || chosen[static_cast<size_t>(columns)] ||
-        !worth_gathering(sums, weight, result, mesh_.size(idle)))
+        !worth_gathering(sums, weight, result * bytes(node.outputs[0]), mesh_.size(idle)))
       return Factors::kBroadcast;
     chosen[static_cast<size_t>(columns)] =
         Table::block(mesh_, idle, f.list[static_cast<size_t>(columns)].extent);
@@ -205,8 +257,26 @@ class Planner {
 
   NodePlacement by_factors(const Node& node, const Factors& f) {
     const AxisSet passed = passed_partial(node, f);
-    Tables chosen = choose(node, f, passed);
+    Tables chosen = choose(node, f, passed, First::desires);
+    // Where desires and operands differ, the cheaper of both; of equal ones what is desired.
+    if (Tables other = choose(node, f, passed, First::operands); other != chosen) {
+      const double as_is = seconds(node, f, other, placed(node, f, other, passed));
+      if (as_is < seconds(node, f, chosen, placed(node, f, chosen, passed)))
+        chosen = std::move(other);
+    }
     const int shared = passed == 0 ? share_columns(node, f, chosen) : Factors::kBroadcast;
+    NodePlacement p = placed(node, f, chosen, passed);
+    if (shared >= 0) {
+      p.settled = p.out;
+      for (size_t d = 0; d < f.out[0].size(); ++d)
+        if (f.out[0][d] == shared) p.settled[0].dims[d].reset();
+    }
+    return p;
+  }
+
+  // With these tables of its factors.
+  NodePlacement placed(const Node& node, const Factors& f, const Tables& chosen,
+                       AxisSet passed) const {
     NodePlacement p;
     AxisSet summed = 0;
     for (size_t i = 0; i < f.list.size(); ++i)
@@ -220,7 +290,7 @@ class Planner {
     bool within = f.reduced_by.has_value();
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       p.in.push_back(placement(f.in[i]));
-      p.in.back().partial = value(node.inputs[i]).partial & passed;
+      p.in.back().partial = result_.values[static_cast<size_t>(node.inputs[i])].partial & passed;
       within = within || f.addend[i];
     }
     for (const auto& dims : f.out) {
@@ -235,11 +305,6 @@ class Planner {
         for (size_t d = 0; f.addend[i] && d < f.in[i].size(); ++d)
           for (size_t o = 0; o < sum.dims.size(); ++o)
             if (f.in[i][d] >= 0 && f.in[i][d] == f.out[0][o]) p.in[i].dims[d] = sum.dims[o];
-    }
-    if (shared >= 0) {
-      p.settled = p.out;
-      for (size_t d = 0; d < f.out[0].size(); ++d)
-        if (f.out[0][d] == shared) p.settled[0].dims[d].reset();
     }
     return p;
   }

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "ops/attention.h"
+#include "ops/collectives.h"
 #include "ops/decompose.h"
 #include "shard/check.h"
 #include "shard/strategy.h"
@@ -73,13 +74,44 @@ bool has_causal(const Function& f) {
   });
 }
 
+// Axes along which the ranks of a network's own collectives lie: what differs between them is the
+// network's business.
+AxisSet own_axes(const Function& f, const Mesh& mesh) {
+  AxisSet axes = 0;
+  for (const Node& node : f.nodes) {
+    const RankList* where = rank_list(node.op);
+    if (const auto* rank = node.op.as<RankInGroup>()) where = rank;
+    if (where == nullptr) continue;
+    const auto size = where->size > 0 ? static_cast<size_t>(where->size) : where->ranks.size();
+    if (!where->ranks.empty()) {
+      for (size_t i = 0; i < where->ranks.size(); ++i)
+        for (size_t a = 0; a < mesh.axes().size(); ++a) {
+          const auto first = static_cast<int>(where->ranks[i - i % size]);
+          const auto other = static_cast<int>(where->ranks[i]);
+          const AxisSet axis = AxisSet{1} << a;
+          if (mesh.position(first, axis) != mesh.position(other, axis)) axes |= axis;
+        }
+    } else if (where->group.empty()) {
+      axes = (AxisSet{1} << mesh.axes().size()) - 1;
+    } else {
+      axes |= axes_named(mesh, where->group);
+    }
+  }
+  return axes;
+}
+
+// The axes of a strategy that propagation may use.
+AxisSet axes_of(const Function& f, const Mesh& mesh, std::string_view strategy) {
+  return axes_named(mesh, strategy) & ~own_axes(f, mesh);
+}
+
 Desires desires_of(const Function& f, const Ways& ways, const States& states) {
   Desires desires(f, ways.mesh);
   seed_states(f, states, desires);
-  if (const AxisSet dp = axes_named(ways.mesh, "dp")) seed_data_parallel(f, ways.mesh, dp, desires);
-  if (const AxisSet tp = axes_named(ways.mesh, "tp"))
+  if (const AxisSet dp = axes_of(f, ways.mesh, "dp")) seed_data_parallel(f, ways.mesh, dp, desires);
+  if (const AxisSet tp = axes_of(f, ways.mesh, "tp"))
     seed_tensor_parallel(f, ways.mesh, tp, desires);
-  if (const AxisSet cp = axes_named(ways.mesh, "cp")) {
+  if (const AxisSet cp = axes_of(f, ways.mesh, "cp")) {
     bool balanced = has_causal(f);
     for (size_t a = 0; a < ways.context.size(); ++a)
       if ((cp >> a & 1) != 0 && ways.context[a] == Context::ulysses) balanced = false;
@@ -148,7 +180,7 @@ Sharding sharding_of(Function& f, const Ways& ways, const States& states) {
   std::optional<Desires> desires(desires_of(f, ways, states));
   if (decompose_asked(f, *desires)) desires.emplace(desires_of(f, ways, states));
   AxisSet shared = 0;
-  for (const char* name : {"dp", "tp", "cp"}) shared |= axes_named(ways.mesh, name);
+  for (const char* name : {"dp", "tp", "cp"}) shared |= axes_of(f, ways.mesh, name);
   Placements placements = place_values(f, ways.mesh, *desires, ways.context, shared,
                                        states.empty() ? desires->states() : states);
   check_placements(f, ways.mesh, placements);
