@@ -323,7 +323,9 @@ TEST(Session, ProfilesStepsInOrder) {
 class Folder {
  public:
   std::string operator/(const std::string& name) {
-    paths_.push_back(testing::TempDir() + name);
+    // Tests may run at once.
+    paths_.push_back(testing::TempDir() +
+                     testing::UnitTest::GetInstance()->current_test_info()->name() + name);
     return paths_.back();
   }
   ~Folder() {
