@@ -265,9 +265,10 @@ class Checker {
       if (!f.addend[i]) continue;
       const auto& result = p_->out[0].dims;
       for (size_t d = 0; d < f.in[i].size(); ++d) {
-        const auto at = std::find(f.out[0].begin(), f.out[0].end(), f.in[i][d]) - f.out[0].begin();
-        const bool follows = f.in[i][d] >= 0;
-        same(p_->in[i].dims[d], follows ? result[static_cast<size_t>(at)] : MaybeTable(),
+        const auto at = std::find(f.out[0].begin(), f.out[0].end(), f.in[i][d]);
+        const bool follows = f.in[i][d] >= 0 && at != f.out[0].end();
+        same(p_->in[i].dims[d],
+             follows ? result[static_cast<size_t>(at - f.out[0].begin())] : MaybeTable(),
              node_->inputs[i], d);
       }
     }
