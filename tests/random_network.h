@@ -342,9 +342,11 @@ class RandomNetwork {
     for (const ValueId x : known_) {
       const Extents from = shape(x);
       if (from.size() != 4) continue;
-      std::vector<ValueId> in = {x, weight({extent(), from[1], 3, 3}, 0.3f)};
-      if (pick(0, 1)) in.push_back(weight({shape(in[1])[0]}));
-      return know(add(Conv{{1, 1}, {1, 1}, {1, 1}, {1, 1}}, in));
+      const int64_t groups[] = {1, from[1] % 2 == 0 ? 2 : 1, from[1]};
+      const int64_t n = groups[pick(0, 2)], rows = n == 1 ? extent() : n * pick(1, 2);
+      std::vector<ValueId> in = {x, weight({rows, from[1] / n, 3, 3}, 0.3f)};
+      if (pick(0, 1)) in.push_back(weight({rows}));
+      return know(add(Conv{{1, 1}, {1, 1}, {1, 1}, {1, 1}, n}, in));
     }
   }
 

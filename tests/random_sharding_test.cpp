@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "compile/pass.h"
 #include "compiled_model.h"
 #include "device/cpu/pool.h"
 #include "ir/text.h"
@@ -182,7 +183,13 @@ std::vector<Tensor> run_on_rank(const Graph& graph, const Placed& placed,
     state.type.shape = to_shape(state.data.shape);
   }
   Function& f = program->graph.functions[0];
-  f = shard::localize(placed.function, placed.mesh, placed.placements, ranks.rank());
+  auto [part, rounds] =
+      shard::localize(placed.function, placed.mesh, placed.placements, ranks.rank());
+  const CompileOptions options;
+  Compilation c{*program, std::move(part), options};
+  lower_collectives(c);
+  merge_collectives(c.function, rounds);
+  f = std::move(c.function);
   program->plans.push_back(compile_plan(*program, {}, {}));
   compute_derived(*program);
   runtime::Session session(program, 1);

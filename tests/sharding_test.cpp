@@ -3,6 +3,7 @@
 
 #include "compiled_model.h"
 #include "core/test_data.h"
+#include "networks_for_tests.h"
 #include "shard/mesh.h"
 #include "tutti/tutti.h"
 
@@ -35,6 +36,29 @@ TEST(ShardedEngine, ServesEveryRankFromOneFile) {
     } catch (const Error& error) {
       EXPECT_STREQ(error.what(), "the engine is made for 4 ranks (tp=2,cp=2), and is bound to 2");
     }
+  });
+}
+
+// The fourth rank has none of three columns, so that its part of their mean waits for nothing.
+TEST(ShardedEngine, KeepsOneOrderOfCollectivesWhereARankHasNothing) {
+  GraphBuilder graph;
+  const auto ones = [&](const std::string& name, const Dims& shape) {
+    return graph.weight(name, filled(shape, 1));
+  };
+  const Expression x = graph.input("x", DType::f32, {2, 4});
+  const Expression first = matmul(matmul(x, ones("a", {4, 8})), ones("b", {8, 5}));
+  const Expression columns = matmul(first, ones("c", {5, 3}));
+  graph.output("mean", mean(exp(columns), {1}));
+  graph.output("y", matmul(columns, ones("d", {3, 4})));
+  BuildOptions options;
+  options.mesh = "tp=4";
+  const Engine engine = Engine::build(graph, options);
+  run_ranks(4, [&](Communicator& ranks) {
+    Session session = engine.session(1);
+    session.bind(ranks);
+    const TensorMap found = session.run({{"x", filled({2, 4}, 1 / 64.f)}});
+    EXPECT_LE(relative_error(found.at("mean"), filled({2}, std::exp(4 * 8 * 5 / 64.f))), 5e-6);
+    EXPECT_EQ(values_of(found.at("y")), std::vector<float>(8, 4 * 8 * 5 * 3 / 64.f));
   });
 }
 

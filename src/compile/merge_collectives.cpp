@@ -32,7 +32,8 @@ using Key = std::tuple<int, std::string, DType>;
 
 class Merger {
  public:
-  explicit Merger(Function& f) : f_(f), old_(std::move(f.nodes)), emitted_(old_.size()) {
+  Merger(Function& f, std::vector<int> rounds)
+      : f_(f), old_(std::move(f.nodes)), rounds_(std::move(rounds)), emitted_(old_.size()) {
     f_.nodes.clear();
     find_groups();
   }
@@ -50,26 +51,26 @@ class Merger {
 
  private:
   void find_groups() {
-    std::vector<int> level(f_.values.size());
+    rounds_.resize(f_.values.size());
     key_of_.resize(old_.size());
     producer_.assign(f_.values.size(), kNone);
-    message_before_.assign(old_.size(), kNone);
-    int32_t message = kNone;
-    int message_level = 0;
+    const Effect* message = nullptr;
+    effects_.reserve(old_.size());
     for (size_t n = 0; n < old_.size(); ++n) {
       const Node& node = old_[n];
       int own = 0;
-      for (const ValueId id : node.inputs) own = std::max(own, level[static_cast<size_t>(id)]);
-      // A message follows the one before it: the peer waits for messages in their order.
-      const bool is_message = node.op.as<Send>() || node.op.as<Recv>();
-      if (is_message) {
-        message_before_[n] = std::exchange(message, static_cast<int32_t>(n));
-        own = std::max(own, message_level);
+      for (const ValueId id : node.inputs) own = std::max(own, rounds(id));
+      if (is_message(node.op)) {
+        for (const ValueId id : node.outputs) own = std::max(own, rounds(id));
+        own = std::max(own, message != nullptr ? message->round : 0);
+        message = &effects_.emplace_back(Effect{n, own, true});
+      } else if (is_collective(node.op)) {
+        effects_.push_back({n, ++own, false});
+      } else {
+        for (const ValueId id : node.outputs) own = std::max(own, rounds(id));
       }
-      if (is_collective(node.op)) ++own;
-      if (is_message) message_level = own;
       for (const ValueId id : node.outputs) {
-        level[static_cast<size_t>(id)] = own;
+        rounds(id) = own;
         producer_[static_cast<size_t>(id)] = static_cast<int32_t>(n);
       }
       const bool uneven = node.op.as<AllToAllV>() && f_.type(node.inputs[0]).rank() == 1;
@@ -78,6 +79,14 @@ class Merger {
       groups_[*key_of_[n]].push_back(n);
     }
   }
+
+  // A collective, or a message; and the round that it is of or comes behind.
+  struct Effect {
+    size_t node;
+    int round;
+    bool message;
+  };
+  int& rounds(ValueId id) { return rounds_[static_cast<size_t>(id)]; }
 
   // What must be equal: everything but counts.
   static std::string text_of(const Op& op) {
@@ -99,14 +108,12 @@ class Merger {
       const std::vector<size_t> members =
           key_of_[at] ? groups_.at(*key_of_[at]) : std::vector<size_t>{at};
       const size_t before = stack.size();
-      const auto need = [&](int32_t node) {
-        if (node != kNone && !emitted_[static_cast<size_t>(node)])
-          stack.push_back(static_cast<size_t>(node));
-      };
-      for (const size_t m : members) {
-        need(message_before_[m]);
-        for (const ValueId id : old_[m].inputs) need(producer_[static_cast<size_t>(id)]);
-      }
+      for (const size_t m : members)
+        for (const ValueId id : old_[m].inputs)
+          if (const int32_t p = producer_[static_cast<size_t>(id)];
+              p != kNone && !emitted_[static_cast<size_t>(p)])
+            stack.push_back(static_cast<size_t>(p));
+      need_effects(members.back(), stack);
       if (stack.size() != before) continue;
       stack.pop_back();
       if (members.size() == 1)
@@ -116,6 +123,20 @@ class Merger {
       else
         merge(members);
       for (const size_t m : members) emitted_[m] = true;
+    }
+  }
+
+  // A message follows those before it, as the peer waits for them in their order. A collective
+  // follows all of earlier rounds, whether this rank needs them or not: ranks keep one order.
+  void need_effects(size_t n, std::vector<size_t>& stack) const {
+    if (!is_collective(old_[n].op)) return;
+    const auto own = std::find_if(effects_.begin(), effects_.end(),
+                                  [&](const Effect& effect) { return effect.node == n; });
+    for (const bool messages : {true, false}) {
+      for (auto e = std::make_reverse_iterator(own); e != effects_.rend(); ++e) {
+        const bool first = own->message ? e->message : e->round < own->round;
+        if (first && e->message == messages && !emitted_[e->node]) stack.push_back(e->node);
+      }
     }
   }
 
@@ -189,19 +210,18 @@ class Merger {
 
   Function& f_;
   std::vector<Node> old_;
+  std::vector<int> rounds_;  // by value
   std::vector<bool> emitted_;
   std::vector<int32_t> producer_;           // by value: node of old_
-  std::vector<int32_t> message_before_;     // by node: the send or recv before this one
+  std::vector<Effect> effects_;             // in the order of nodes
   std::vector<std::optional<Key>> key_of_;  // by node
   std::map<Key, std::vector<size_t>> groups_;
 };
 
 }  // namespace
 
-bool merge_collectives(Compilation& c) {
-  // Programs that differ by rank keep what they are: ranks would merge in different ways.
-  if (c.program.mesh.empty()) return false;
-  return Merger(c.function).run();
+bool merge_collectives(Function& f, std::vector<int> rounds) {
+  return Merger(f, std::move(rounds)).run();
 }
 
 }  // namespace tutti

@@ -20,7 +20,7 @@ std::vector<std::string> merged(std::string_view body) {
   program.mesh = "tp=2";
   const CompileOptions options;
   Compilation c{program, program.graph.functions[0], options};
-  merge_collectives(c);
+  merge_collectives(c.function, {});
   verify(program.graph, c.function);
   std::vector<std::string> names;
   for (const Node& node : c.function.nodes)

@@ -40,7 +40,6 @@ bool recognize_attention(Compilation& c);    // products and softmax that are wr
 bool classify_masks(Compilation& c);         // masks whose values are a band become that band
 bool recognize_activations(Compilation& c);  // gelu and silu that are written out
 bool sink_reshapes(Compilation& c);      // elementwise functions come before reshapes of products
-bool merge_collectives(Compilation& c);  // those that are ready together become one
 bool share_heads(Compilation& c);        // attention reads repeated heads of k, v where they are
 bool merge_matmuls(Compilation& c);      // products of one input become one
 bool fuse_convs(Compilation& c);         // convolutions ready to take up what follows them
@@ -51,6 +50,10 @@ bool split_init(Compilation& c);         // what depends on weights alone moves 
 bool decompose(Compilation& c);  // norms and softmax as elementwise functions and reductions
 bool fuse(Compilation& c);       // elementwise operators, views and reductions into regions
 bool schedule(Compilation& c);   // collectives start early, what needs them comes late
+
+/// Collectives that are ready together become one. `rounds` are those of shard::LocalFunction, by
+/// value; values behind the last are counted here. Returns whether anything changed.
+bool merge_collectives(Function& f, std::vector<int> rounds);
 
 /// By value: whether it is computed from weights and numbers of the program alone.
 std::vector<bool> fixed_values(const Compilation& c);

@@ -18,7 +18,6 @@ std::span<const Pass> network_passes() {
 std::span<const Pass> part_passes() {
   static constexpr Pass kPasses[] = {
       {"lower_collectives", lower_collectives},
-      {"merge_collectives", merge_collectives},
       {"simplify", simplify},
       {"fold_constants", fold_constants},
       {"share_equal", share_equal},

@@ -15,9 +15,11 @@ SharedWork share_work(Program& program, Function network) {
 }
 
 Compilation part_of(const SharedWork& work, Program& program, const CompileOptions& options) {
-  Compilation part{program,
-                   shard::localize(work.network, work.ways.mesh, work.placements, options.rank),
-                   options};
+  auto [function, rounds] =
+      shard::localize(work.network, work.ways.mesh, work.placements, options.rank);
+  Compilation part{program, std::move(function), options};
+  lower_collectives(part);
+  merge_collectives(part.function, rounds);
   for (const auto& [resident, placement] : program.states)
     part.parts.emplace(resident, local_type(program, resident, options.rank));
   return part;

@@ -253,6 +253,9 @@ const RankList* rank_list(const Op& op);
 /// True for all operators here but rank.
 inline bool is_collective(const Op& op) { return rank_list(op) != nullptr; }
 
+/// Whether it is between two ranks, which do not wait for each other in all else.
+inline bool is_message(const Op& op) { return op.as<Send>() || op.as<Recv>(); }
+
 /// True for all operators here: a session that is bound runs them, not a kernel.
 inline bool runs_on_ranks(const Op& op) { return is_collective(op) || op.as<RankInGroup>(); }
 

@@ -3,6 +3,7 @@
 
 #include "ops/attention.h"
 #include "ops/concat.h"
+#include "ops/conv.h"
 #include "ops/elementwise.h"
 #include "ops/matmul.h"
 #include "ops/ops_for_tests.h"
@@ -189,6 +190,15 @@ TEST(Check, RefusesABiasInOtherPartsThanItsSum) {
   n.place(a, 1, blocks(6));
   n.node().in[2].dims[0] = blocks(5);
   n.expect_refused({"value x2, dimension 0 is 0:3 | 3:5; whole is wanted"});
+}
+
+// Its channels are split nowhere.
+TEST(Check, AcceptsTheBiasOfAGroupedConvolution) {
+  Network n;
+  const ValueId x = n.made({2, 4, 5}), w = n.input({4, 2, 3}), b = n.input({4});
+  n.add(Conv{{1}, {1}, {1}, {1}, 2}, {x, w, b});
+  n.place(x, 0, blocks(2));
+  n.expect_accepted();
 }
 
 // A sum over ranks, and one operator after it that is said to pass it on.

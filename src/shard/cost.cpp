@@ -152,7 +152,7 @@ Cost price(const Function& f, const Strategy& strategy, const Profile& profile) 
   const Placements placements = shard(whole, ways);
   Cost worst;
   for (const int rank : {0, ways.mesh.size() - 1}) {
-    const Cost cost = price(localize(whole, ways.mesh, placements, rank), profile);
+    const Cost cost = price(localize(whole, ways.mesh, placements, rank).function, profile);
     const int64_t memory = std::max(worst.memory_bytes(), cost.memory_bytes());
     if (cost.seconds > worst.seconds) worst = cost;
     worst.live_bytes = memory - worst.weight_bytes;

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "ops/attention.h"
+#include "ops/collectives.h"
 #include "ops/concat.h"
 #include "ops/conv.h"
 #include "ops/elementwise.h"
@@ -28,7 +29,7 @@ class Localizer {
     local_.name = f.name;
   }
 
-  Function run() {
+  LocalFunction run() {
     for (const ValueId id : f_.inputs)
       add_version(id, Placement::whole(f_.type(id).rank()),
                   local_.add_input(f_.value(id).name, f_.type(id)));
@@ -40,6 +41,7 @@ class Localizer {
       add_version(static_cast<ValueId>(v), at,
                   local_.read(value.resident, value.name, {value.type.dtype, to_shape(own)}));
     }
+    count_rounds();
     for (size_t n = 0; n < f_.nodes.size(); ++n) add_node(f_.nodes[n], placements_.nodes[n]);
     for (const Output& output : f_.outputs)
       local_.outputs.push_back(
@@ -48,7 +50,7 @@ class Localizer {
                             : version(output.value, whole(output.value), output.name)});
     for (const Update& update : f_.updates)
       local_.updates.push_back({update.resident, version(update.value, state(update), "update")});
-    return std::move(local_);
+    return {std::move(local_), std::move(rounds_)};
   }
 
  private:
@@ -84,16 +86,44 @@ class Localizer {
     require(best != nullptr, Errc::internal, "shard: value ", f_.value(id).name,
             " has no version to come from");
     const ValueId made = resharder_.reshard(best->id, shape(id), best->placement, wanted, scope);
+    count_rounds();
     add_version(id, wanted, made);
     return made;
   }
 
+  // Values made since wait for what they are made of, and all for as much as `floor_` says.
+  void count_rounds() {
+    rounds_.resize(local_.values.size());
+    for (; counted_ < local_.nodes.size(); ++counted_) {
+      const Node& node = local_.nodes[counted_];
+      int own = floor_;
+      for (const ValueId id : node.inputs) own = std::max(own, rounds(id));
+      if (is_collective(node.op) && !is_message(node.op)) ++own;
+      for (const ValueId id : node.outputs) rounds(id) = own;
+    }
+  }
+  int& rounds(ValueId local) { return rounds_[static_cast<size_t>(local)]; }
+
+  // What a rank adds for a node waits for all that the node does, on any rank.
+  void begin_node(const std::vector<ValueId>& in, bool messages) {
+    for (const ValueId id : in) floor_ = std::max(floor_, rounds(id));
+    if (messages) floor_ = message_round_ = std::max(floor_, message_round_);
+  }
+  void end_node(const std::vector<ValueId>& out, bool messages) {
+    count_rounds();
+    for (const ValueId id : out)
+      if (messages) rounds(id) = floor_ + 1;
+    floor_ = 0;
+  }
+
   void add_node(const Node& node, const NodePlacement& p) {
+    const bool messages = p.travels != 0 || is_message(node.op);
     std::vector<ValueId> in;
     const auto f = factors(f_, node);
     for (size_t i = 0; i < node.inputs.size(); ++i)
       if (p.reduced_within == 0 || !f->addend[i])
         in.push_back(version(node.inputs[i], p.in[i], node.scope));
+    begin_node(in, messages);
     std::vector<ValueId> out;
     if (p.reduced_within != 0)
       out = {reduced_within(node, p, *f, in)};
@@ -105,6 +135,7 @@ class Localizer {
       out = {slice(node, p, in[0])};
     else
       out = add_part(node, p, in);
+    end_node(out, messages);
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       add_version(node.outputs[i], p.out[i], out[i]);
       check(node, p.out[i], node.outputs[i], out[i]);
@@ -180,11 +211,16 @@ class Localizer {
   Function local_;
   Resharder resharder_;
   std::vector<std::vector<Version>> versions_;  // by value
+  std::vector<int> rounds_;                     // by value of local_
+  size_t counted_ = 0;                          // nodes of local_ whose results have them
+  int floor_ = 0;                               // rounds that the node being added waits for
+  int message_round_ = 0;                       // and the last one that sends messages
 };
 
 }  // namespace
 
-Function localize(const Function& f, const Mesh& mesh, const Placements& placements, int rank) {
+LocalFunction localize(const Function& f, const Mesh& mesh, const Placements& placements,
+                       int rank) {
   return Localizer(f, mesh, placements, rank).run();
 }
 
