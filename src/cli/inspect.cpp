@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
+#include <fstream>
 #include <map>
 
 #include "cli/arguments.h"
 #include "cli/mesh_options.h"
 #include "cli/parallel.h"
+#include "cli/plan_picture.h"
 #include "cli/plan_tables.h"
 #include "cli/terminal.h"
 
@@ -95,6 +97,17 @@ Engine open(const Arguments& arguments, bool model) {
   return engine;
 }
 
+std::string title_of(const Engine& engine, const std::string& context) {
+  if (engine.mesh().empty()) return "one rank";
+  return "mesh " + engine.mesh() + (context.empty() ? "" : ", " + context);
+}
+
+void draw(const std::vector<PlanInfo>& ranks, const std::string& title, const std::string& path) {
+  std::ofstream file(path);
+  file << svg(picture_of(ranks, title));
+  if (!file.flush()) throw Error(Errc::io, path + ": cannot be written");
+}
+
 // Plans of one set of shapes after the other, each of the rank that is asked for or the first.
 void print_plans(const Engine& engine, const Arguments& arguments) {
   const std::vector<PlanInfo> plans = engine.plans();
@@ -117,6 +130,8 @@ void print_plans(const Engine& engine, const Arguments& arguments) {
           has_requests(engine.mesh()) ? ", ranks along request with inputs of their own" : "",
           ranks_table(ranks).c_str(), shown->rank,
           collectives_table(*shown, arguments.has("--collectives")).c_str());
+    if (arguments.has("--svg"))
+      draw(ranks, title_of(engine, arguments.value("--cp")), arguments.value("--svg"));
     if (arguments.has("--placements"))
       std::fputs(("\n" + placements_table(engine.placements(i))).c_str(), stdout);
   }
@@ -171,6 +186,7 @@ Command inspect_command() {
            {"--rank", "R", "whose plan is shown, of a mesh; 0 when not given"},
            {"--collectives", "", "every collective of that rank, not only their sums"},
            {"--placements", "", "where every value is on the ranks of the mesh"},
+           {"--svg", "FILE", "draws what ranks compute and send in a run, in its order"},
            {"--why", "VALUE", "how that value of the graph came to where it is, and nothing else"},
            {"-n", "N", "with --parallel: so many ranks"},
            {"--shape", "NAME=2x77", "makes a plan for a shape that may vary", true},

@@ -52,6 +52,14 @@ std::string line(double x1, double y1, double x2, double y2, const char* colour)
                x2, y2, colour);
 }
 
+std::string head(double width, double height) {
+  return print(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
+      "height=\"%.0f\" font-family=\"sans-serif\" fill=\"#222\">\n<rect width=\"100%%\" "
+      "height=\"100%%\" fill=\"#fff\"/>\n",
+      width, height, width, height);
+}
+
 // 1, 2 or 5 times a power of ten, so that there are four to eight steps.
 double step_of(double largest) {
   const double power = std::pow(10, std::floor(std::log10(largest / 4)));
@@ -71,11 +79,7 @@ class Drawing {
   }
 
   std::string run() {
-    out_ = print(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
-        "height=\"%.0f\" font-family=\"sans-serif\" fill=\"#222\">\n<rect width=\"100%%\" "
-        "height=\"100%%\" fill=\"#fff\"/>\n",
-        kWidth, kHeight, kWidth, kHeight);
+    out_ = head(kWidth, kHeight);
     out_ += label((kLeft + kRight) / 2, 28, "middle", 16, chart_.title);
     axes();
     for (size_t s = 0; s < chart_.series.size(); ++s) series(s);
@@ -131,8 +135,53 @@ class Drawing {
   std::string out_;
 };
 
+std::string rectangle(double x, double y, double width, double height, const char* colour,
+                      const std::string& text) {
+  return print("<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\" fill=\"%s\"><title>", x,
+               y, width, height, colour) +
+         escaped(text) + "</title></rect>\n";
+}
+
 }  // namespace
 
 std::string svg(const Chart& chart) { return Drawing(chart).run(); }
+
+std::string svg(const Lanes& lanes) {
+  constexpr double kAll = 900, kStart = 70, kEnd = 880, kRow = 26;
+  std::vector<std::string> kinds;
+  double longest = 0;
+  for (const auto& [name, boxes] : lanes.lanes) {
+    double width = 0;
+    for (const Box& box : boxes) {
+      width += box.width;
+      if (std::find(kinds.begin(), kinds.end(), box.kind) == kinds.end()) kinds.push_back(box.kind);
+    }
+    longest = std::max(longest, width);
+  }
+  const double height = 90 + kRow * static_cast<double>(lanes.lanes.size());
+  std::string out = head(kAll, height) + label(kAll / 2, 26, "middle", 15, lanes.title);
+  const auto colour = [&](const std::string& kind) {
+    const auto at = std::find(kinds.begin(), kinds.end(), kind) - kinds.begin();
+    return kColours[static_cast<size_t>(at) % kColours.size()];
+  };
+  double y = 44;
+  for (const auto& [name, boxes] : lanes.lanes) {
+    out += label(kStart - 10, y + 15, "end", 12, name);
+    double x = kStart;
+    for (const Box& box : boxes) {
+      const double width = (kEnd - kStart) * box.width / longest;
+      out += rectangle(x, y, width, kRow - 6, colour(box.kind), box.text);
+      x += width;
+    }
+    y += kRow;
+  }
+  double x = kStart;
+  for (const std::string& kind : kinds) {
+    out +=
+        rectangle(x, y + 12, 14, 14, colour(kind), kind) + label(x + 20, y + 24, "start", 12, kind);
+    x += 40 + 7.5 * static_cast<double>(kind.size());
+  }
+  return out + "</svg>\n";
+}
 
 }  // namespace tutti::cli
