@@ -181,6 +181,21 @@ TEST(ShardedEngine, BindsNamesToAxesOfItsMesh) {
   });
 }
 
+TEST(ShardedEngine, SaysWhereAnAxisSplitsNothing) {
+  GraphBuilder graph;
+  const Expression x = graph.input("x", DType::f32, {4, 4});
+  graph.output("y", x + x);
+  std::string said;
+  set_log(LogLevel::warning, [&](LogLevel, std::string_view text) { said += text; });
+  BuildOptions options;
+  options.mesh = "cp=2,dp=2";
+  Engine::build(graph, options);
+  set_log(LogLevel::warning, nullptr);
+  EXPECT_EQ(said,
+            "mesh cp=2,dp=2: nothing of the network is split along cp; those ranks all compute the "
+            "same");
+}
+
 TEST(ShardedEngine, RefusesMeshesThatAreNone) {
   const auto error = [](const std::string& mesh, const std::string& context) {
     BuildOptions options;
@@ -193,10 +208,10 @@ TEST(ShardedEngine, RefusesMeshesThatAreNone) {
     }
     return std::string("built");
   };
-  EXPECT_EQ(error("tp", ""), "mesh tp: tp; NAME=RANKS is wanted, as in tp=2,cp=4");
+  EXPECT_EQ(error("tp", ""), "mesh tp; NAME=RANKS is wanted, as in tp=2,cp=4");
   EXPECT_EQ(error("tp=2,tp=2", ""), "mesh: axis tp is there twice");
   EXPECT_EQ(error("cp=4", "ulysses:2,ring:3"), "context ulysses:2,ring:3 is of 6 ranks; cp has 4");
-  EXPECT_EQ(error("cp=2", "star"), "context star: star; gather_kv, ulysses or ring is wanted");
+  EXPECT_EQ(error("cp=2", "star"), "context star; gather_kv, ulysses or ring is wanted");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compile/share_work.h"
 
+#include "core/log.h"
 #include "shard/localize.h"
 
 namespace tutti {
@@ -10,6 +11,9 @@ SharedWork share_work(Program& program, Function network) {
   SharedWork work{
       std::move(network), shard::ways_of({shard::Mesh::parse(program.mesh), program.context}), {}};
   work.placements = shard::shard(work.network, work.ways, program.states);
+  if (const shard::AxisSet idle = shard::idle_axes(work.network, work.ways.mesh, work.placements))
+    log(LogLevel::warning, "mesh ", program.mesh, ": nothing of the network is split along ",
+        work.ways.mesh.text(idle), "; those ranks all compute the same");
   program.states = work.placements.states;
   return work;
 }

@@ -40,7 +40,8 @@ Mesh Mesh::parse(std::string_view text) {
     const bool number =
         equals != std::string_view::npos &&
         std::from_chars(part.data() + equals + 1, last, size) == std::from_chars_result{last, {}};
-    require_argument(number, "mesh ", text, ": ", part, "; NAME=RANKS is wanted, as in tp=2,cp=4");
+    require_argument(number, "mesh ", text, part == text ? "" : join(": ", part),
+                     "; NAME=RANKS is wanted, as in tp=2,cp=4");
     axes.push_back({std::string(part.substr(0, equals)), size});
   }
   return Mesh(std::move(axes));

@@ -40,7 +40,7 @@ std::vector<Part> parts_of(std::string_view text) {
 Context context_of(std::string_view name, std::string_view text) {
   if (name == "gather_kv") return Context::gather_kv;
   if (name == "ulysses") return Context::ulysses;
-  require_argument(name == "ring", "context ", text, ": ", name,
+  require_argument(name == "ring", "context ", text, name == text ? "" : join(": ", name),
                    "; gather_kv, ulysses or ring is wanted");
   return Context::ring;
 }
@@ -189,6 +189,15 @@ Sharding sharding_of(Function& f, const Ways& ways, const States& states) {
 
 Placements shard(Function& f, const Ways& ways, const States& states) {
   return sharding_of(f, ways, states).placements;
+}
+
+AxisSet idle_axes(const Function& f, const Mesh& mesh, const Placements& placements) {
+  AxisSet idle = 0;
+  for (const char* name : {"dp", "tp", "cp"}) idle |= axes_of(f, mesh, name);
+  for (const NodePlacement& node : placements.nodes)
+    for (const std::vector<Placement>& list : {node.in, node.out})
+      for (const Placement& p : list) idle &= ~p.split_axes();
+  return idle;
 }
 
 }  // namespace tutti::shard

@@ -43,4 +43,7 @@ Sharding sharding_of(Function& f, const Ways& ways, const States& states = {});
 /// The placements of it.
 Placements shard(Function& f, const Ways& ways, const States& states = {});
 
+/// The axes of a strategy along which nothing is split: their ranks all do the same.
+AxisSet idle_axes(const Function& f, const Mesh& mesh, const Placements& placements);
+
 }  // namespace tutti::shard
