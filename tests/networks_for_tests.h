@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -23,6 +24,15 @@ inline Tensor filled(const Dims& shape, float value) {
 
 inline std::vector<float> values_of(const Tensor& t) {
   return {t.as<float>(), t.as<float>() + t.elements()};
+}
+
+/// Numbers between -1 and 1 that look like none in particular: element i is sin((i i + seed) %
+/// 8191).
+inline Tensor some_numbers(const Dims& shape, int seed = 0) {
+  Tensor t = Tensor::zeros(DType::f32, shape);
+  for (int64_t i = 0; i < t.elements(); ++i)
+    t.as<float>()[i] = std::sin(static_cast<float>((i * i + seed) % 8191));
+  return t;
 }
 
 /// A network of one input x and one output y.

@@ -6,6 +6,7 @@
 
 #include "compiled_model.h"
 #include "core/test_data.h"
+#include "networks_for_tests.h"
 #include "tutti/tutti.h"
 
 // Every network by every way to share its work, beside one rank. Left out, because they are no
@@ -44,13 +45,6 @@ const Network kNetworks[] = {
     {"versions/llama_torch215"},
 };
 
-Tensor some_numbers(const Dims& shape) {
-  Tensor x = Tensor::zeros(DType::f32, shape);
-  for (int64_t i = 0; i < x.elements(); ++i)
-    x.as<float>()[i] = std::sin(static_cast<float>(i * i % 8191));
-  return x;
-}
-
 // The stored inputs of a network, by name or by number, or random ones where there are none.
 TensorMap inputs_of(const Network& network) {
   const Graph graph = import_pt2(test_model(network.model) + ".pt2");
@@ -71,11 +65,12 @@ TensorMap inputs_of(const Network& network) {
   return inputs;
 }
 
-Engine build(const Network& network, const TensorMap& inputs, const MeshChoice& choice) {
+Engine build(const Network& network, const TensorMap& inputs, const MeshChoice& choice,
+             const char* matmul = "auto") {
   BuildOptions options;
   options.mesh = choice.mesh;
   options.context = choice.context;
-  options.matmul = "own";
+  options.matmul = matmul;
   if (!network.weights.empty()) {
     options.weights = test_model(network.weights);
     options.weights_dtype = DType::f32;
@@ -95,9 +90,14 @@ TEST_P(ShardingMatrix, GivesWhatOneRankGivesAndSendsWhatItsPlansSay) {
     SCOPED_TRACE(choice.mesh + " " + choice.context);
     const Engine engine = build(network, inputs, choice);
     std::vector<uint64_t> told(static_cast<size_t>(ranks)), sent(told);
-    for (const PlanInfo& plan : engine.plans())
-      for (const StepInfo& step : plan.steps)
+    const std::vector<PlanInfo> plans = engine.plans();
+    ASSERT_EQ(plans.size(), told.size());
+    for (const PlanInfo& plan : plans)
+      for (const StepInfo& step : plan.steps) {
         told[static_cast<size_t>(plan.rank)] += step.bytes_sent;
+        const bool among = std::count(step.ranks.begin(), step.ranks.end(), plan.rank) == 1;
+        EXPECT_EQ(among, step.implementation == "ranks") << step.operation << " " << step.scope;
+      }
     run_ranks(ranks, [&](Communicator& all) {
       Session session = engine.session(1);
       session.bind(all, {}, 60);
@@ -133,11 +133,11 @@ TEST(ShardingMatrix, IsEqualToTheBitWhereNoSumIsSplit) {
     SCOPED_TRACE(join(model, " ", mesh, " ", context));
     const Network network{model};
     const TensorMap inputs = inputs_of(network);
-    const TensorMap expected = build(network, inputs, {}).session(1).run(inputs);
+    const TensorMap expected = build(network, inputs, {}, "own").session(1).run(inputs);
     MeshChoice choice;
     choice.mesh = mesh;
     choice.context = context;
-    const Engine engine = build(network, inputs, choice);
+    const Engine engine = build(network, inputs, choice, "own");
     run_ranks(mesh_size(mesh), [&](Communicator& all) {
       Session session = engine.session(1);
       session.bind(all, {}, 60);

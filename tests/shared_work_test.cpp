@@ -13,13 +13,6 @@
 namespace tutti {
 namespace {
 
-Tensor some_numbers(const Dims& shape, int seed) {
-  Tensor x = Tensor::zeros(DType::f32, shape);
-  for (int64_t i = 0; i < x.elements(); ++i)
-    x.as<float>()[i] = std::sin(static_cast<float>((i * i + seed) % 8191));
-  return x;
-}
-
 Engine build(const std::string& model, const std::string& mesh, const std::string& context,
              const InputShapes& shapes = {}) {
   BuildOptions options;
@@ -74,6 +67,27 @@ INSTANTIATE_TEST_SUITE_P(
         Share{"llama", "cp=4", "ring", 1 / 4., kTokens16},
         Share{"llama", "cp=4", "gather_kv", 1 / 4., kTokens16},
         Share{"gpt2", "cp=2", "ring", 1 / 2., kTokens16}));
+
+TEST(SharedWork, OfOneRankIsWhatTheNetworkSays) {
+  for (const char* model : {"flux", "gpt2", "t5_encoder", "clip_text", "vae_decoder"}) {
+    const Engine engine =
+        build(model, "", "", model == std::string("gpt2") ? kTokens16 : InputShapes{});
+    const PlanInfo plan = engine.plans().at(0);
+    EXPECT_GT(plan.network_flops, 1e5) << model;
+    EXPECT_EQ(flops_of(plan), plan.network_flops) << model;
+    EXPECT_EQ(plan.rank, 0);
+  }
+}
+
+// Both dimensions of a matrix between two split products, so that halves of weights are read.
+TEST(SharedWork, OfTensorParallelRanksHasHalvesOfWeights) {
+  const PlanInfo one = build("flux", "", "").plans().at(0);
+  for (const PlanInfo& plan : build("flux", "tp=2", "").plans()) {
+    EXPECT_LT(flops_of(plan), 0.65 * one.network_flops) << plan.rank;
+    EXPECT_EQ(plan.network_flops, one.network_flops) << plan.rank;
+    EXPECT_LT(plan.weight_bytes, 0.75 * static_cast<double>(one.weight_bytes)) << plan.rank;
+  }
+}
 
 // Whether a type or a list of extents has one of these.
 bool has_extent(const std::string& type, std::initializer_list<int> extents) {

@@ -143,12 +143,13 @@ int bench(const Arguments& arguments) {
   const std::vector<int> numbers = numbers_of(arguments.value("--ranks", "1,2,4"));
   const std::vector<std::string> names = strategy_names(arguments.value("--strategies", "all"));
   make_folder(arguments.value("--trace"));
+  const InputShapes shapes = shapes_to_judge(arguments);
   const Bench bench(arguments);
   std::vector<BenchResult> results;
   std::vector<Choice> choices;
   bool failed = false;
   for (const int ranks : numbers) {
-    const std::vector<MeshChoice> judged = judged_ways(arguments, ranks);
+    const std::vector<MeshChoice> judged = judged_ways(arguments, shapes, ranks);
     for (const MeshChoice& way : named_ways(names, ranks, judged)) {
       results.push_back(bench.run(ranks, way));
       failed = failed || !results.back().measured;

@@ -81,8 +81,8 @@ std::string judged_table(const std::vector<MeshChoice>& choices) {
   return table(rows);
 }
 
-// The model of a line with --parallel auto; throws for what contradicts it.
-std::string model_to_judge(const Arguments& arguments) {
+// Throws for what contradicts --parallel auto.
+void check_judged(const Arguments& arguments) {
   if (arguments.value("--parallel") != "auto")
     throw UsageError("option --parallel is " + arguments.value("--parallel") + "; auto is wanted");
   for (const Option& option : with_mesh_options({}))
@@ -93,7 +93,6 @@ std::string model_to_judge(const Arguments& arguments) {
   const std::string& path = arguments.words().at(0);
   if (path.find("{rank}") != std::string::npos || !is_model(path))
     throw UsageError(path + ": option --parallel is for a model of one device");
-  return path;
 }
 
 }  // namespace
@@ -107,10 +106,16 @@ std::vector<Option> with_parallel_options(std::vector<Option> options) {
   return options;
 }
 
-std::vector<MeshChoice> judged_ways(const Arguments& arguments, int ranks, size_t memory_limit) {
+InputShapes shapes_to_judge(const Arguments& arguments) {
+  const std::string& model = arguments.words().at(0);
+  return example_shapes(model, given_shapes(arguments, model));
+}
+
+std::vector<MeshChoice> judged_ways(const Arguments& arguments, const InputShapes& shapes,
+                                    int ranks, size_t memory_limit) {
   const std::string& model = arguments.words().at(0);
   BuildOptions options;
-  options.shapes = {given_shapes(arguments, model)};
+  options.shapes = {shapes};
   options.held = arguments.values("--hold");
   options.fuse = !arguments.has("--no-fuse");
   options.matmul = arguments.value("--matmul");
@@ -125,15 +130,16 @@ Arguments with_judged_mesh(const Arguments& arguments, const Command& command) {
       throw UsageError("option -n is for --parallel auto; --mesh says how many ranks there are");
     return arguments;
   }
-  const std::string model = model_to_judge(arguments);
+  check_judged(arguments);
   const size_t limit =
       arguments.has("--memory-limit") ? parse_bytes(arguments.value("--memory-limit")) : 0;
+  const InputShapes shapes = shapes_to_judge(arguments);
   const std::vector<MeshChoice> choices =
-      judged_ways(arguments, arguments.number("-n", 1, 1), limit);
-  std::string shapes;
-  for (const auto& [name, shape] : example_shapes(model, given_shapes(arguments, model)))
-    shapes += (shapes.empty() ? "" : ", ") + name + " " + to_string(shape);
-  std::printf("judged for %s:\n%s\n", shapes.c_str(), judged_table(choices).c_str());
+      judged_ways(arguments, shapes, arguments.number("-n", 1, 1), limit);
+  std::string text;
+  for (const auto& [name, shape] : shapes)
+    text += (text.empty() ? "" : ", ") + name + " " + to_string(shape);
+  std::printf("judged for %s:\n%s\n", text.c_str(), judged_table(choices).c_str());
   std::fflush(stdout);
   const MeshChoice& best = choices.at(0);
   if (!best.fits)

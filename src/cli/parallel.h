@@ -11,10 +11,14 @@ namespace tutti::cli {
 /// `options`, and after them --parallel and --memory-limit.
 std::vector<Option> with_parallel_options(std::vector<Option> options);
 
-/// The ways for so many ranks to run the model of a command's line, the best first: judged for the
-/// shapes of its --input and --shape, others as the model was exported with, by what this machine
-/// was once measured to do, which is kept in the user's cache folder.
-std::vector<MeshChoice> judged_ways(const Arguments& arguments, int ranks, size_t memory_limit = 0);
+/// Shapes of all inputs of the model of a command's line: those of its --input and --shape, others
+/// as the model was exported with.
+InputShapes shapes_to_judge(const Arguments& arguments);
+
+/// The ways for so many ranks to run the model with these shapes, the best first: judged by what
+/// this machine was once measured to do, which is kept in the user's cache folder.
+std::vector<MeshChoice> judged_ways(const Arguments& arguments, const InputShapes& shapes,
+                                    int ranks, size_t memory_limit = 0);
 
 /// The line of a command on a model with --mesh and --cp in place of --parallel auto: those of the
 /// first of judged_ways for -n ranks, which are printed.

@@ -119,13 +119,12 @@ class Localizer {
   void add_node(const Node& node, const NodePlacement& p) {
     const bool messages = p.travels != 0 || is_message(node.op);
     std::vector<ValueId> in;
-    const auto f = factors(f_, node);
+    const auto f = p.reduced_within != 0 ? factors(f_, node) : std::nullopt;
     for (size_t i = 0; i < node.inputs.size(); ++i)
-      if (p.reduced_within == 0 || !f->addend[i])
-        in.push_back(version(node.inputs[i], p.in[i], node.scope));
+      if (!f || !f->addend[i]) in.push_back(version(node.inputs[i], p.in[i], node.scope));
     begin_node(in, messages);
     std::vector<ValueId> out;
-    if (p.reduced_within != 0)
+    if (f)
       out = {reduced_within(node, p, *f, in)};
     else if (node.op.as<Attention>())
       out = {localize_attention(local_, mesh_, rank_,

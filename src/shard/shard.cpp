@@ -100,18 +100,22 @@ AxisSet own_axes(const Function& f, const Mesh& mesh) {
   return axes;
 }
 
-// The axes of a strategy that propagation may use.
-AxisSet axes_of(const Function& f, const Mesh& mesh, std::string_view strategy) {
-  return axes_named(mesh, strategy) & ~own_axes(f, mesh);
+// The axes of strategies that propagation may use.
+AxisSet strategy_axes(const Function& f, const Mesh& mesh) {
+  AxisSet axes = 0;
+  for (const char* name : {"dp", "tp", "cp"}) axes |= axes_named(mesh, name);
+  return axes & ~own_axes(f, mesh);
 }
 
-Desires desires_of(const Function& f, const Ways& ways, const States& states) {
+// `axes`: those of strategies.
+Desires desires_of(const Function& f, const Ways& ways, const States& states, AxisSet axes) {
   Desires desires(f, ways.mesh);
   seed_states(f, states, desires);
-  if (const AxisSet dp = axes_of(f, ways.mesh, "dp")) seed_data_parallel(f, ways.mesh, dp, desires);
-  if (const AxisSet tp = axes_of(f, ways.mesh, "tp"))
+  if (const AxisSet dp = axes & axes_named(ways.mesh, "dp"))
+    seed_data_parallel(f, ways.mesh, dp, desires);
+  if (const AxisSet tp = axes & axes_named(ways.mesh, "tp"))
     seed_tensor_parallel(f, ways.mesh, tp, desires);
-  if (const AxisSet cp = axes_of(f, ways.mesh, "cp")) {
+  if (const AxisSet cp = axes & axes_named(ways.mesh, "cp")) {
     bool balanced = has_causal(f);
     for (size_t a = 0; a < ways.context.size(); ++a)
       if ((cp >> a & 1) != 0 && ways.context[a] == Context::ulysses) balanced = false;
@@ -121,8 +125,7 @@ Desires desires_of(const Function& f, const Ways& ways, const States& states) {
 }
 
 // Whether an operator is asked for parts of what it takes together.
-bool takes_parts(const Function& f, const Node& node, const Desires& desires) {
-  const auto own = factors(f, node);
+bool takes_parts(const Node& node, const std::optional<Factors>& own, const Desires& desires) {
   if (!own) return false;
   for (size_t i = 0; i < node.outputs.size(); ++i)
     for (size_t d = 0; d < own->out[i].size(); ++d)
@@ -167,21 +170,20 @@ Ways ways_of(const Strategy& strategy) {
 }
 
 bool decompose_asked(Function& f, const Desires& desires) {
-  std::vector<ValueId> asked;
-  for (const Node& node : f.nodes)
-    if (takes_parts(f, node, desires)) asked.push_back(node.outputs[0]);
+  std::vector<bool> asked(f.values.size());  // by value
+  for (size_t n = 0; n < f.nodes.size(); ++n)
+    for (const ValueId id : f.nodes[n].outputs)
+      asked[static_cast<size_t>(id)] = takes_parts(f.nodes[n], desires.factors(n), desires);
   return decompose(f, [&](const Node& node) {
-    return !node.outputs.empty() &&
-           std::find(asked.begin(), asked.end(), node.outputs[0]) != asked.end();
+    return !node.outputs.empty() && asked[static_cast<size_t>(node.outputs[0])];
   });
 }
 
 Sharding sharding_of(Function& f, const Ways& ways, const States& states) {
-  std::optional<Desires> desires(desires_of(f, ways, states));
-  if (decompose_asked(f, *desires)) desires.emplace(desires_of(f, ways, states));
-  AxisSet shared = 0;
-  for (const char* name : {"dp", "tp", "cp"}) shared |= axes_of(f, ways.mesh, name);
-  Placements placements = place_values(f, ways.mesh, *desires, ways.context, shared,
+  const AxisSet axes = strategy_axes(f, ways.mesh);
+  std::optional<Desires> desires(desires_of(f, ways, states, axes));
+  if (decompose_asked(f, *desires)) desires.emplace(desires_of(f, ways, states, axes));
+  Placements placements = place_values(f, ways.mesh, *desires, ways.context, axes,
                                        states.empty() ? desires->states() : states);
   check_placements(f, ways.mesh, placements);
   return {std::move(*desires), std::move(placements)};
@@ -192,8 +194,7 @@ Placements shard(Function& f, const Ways& ways, const States& states) {
 }
 
 AxisSet idle_axes(const Function& f, const Mesh& mesh, const Placements& placements) {
-  AxisSet idle = 0;
-  for (const char* name : {"dp", "tp", "cp"}) idle |= axes_of(f, mesh, name);
+  AxisSet idle = strategy_axes(f, mesh);
   for (const NodePlacement& node : placements.nodes)
     for (const std::vector<Placement>& list : {node.in, node.out})
       for (const Placement& p : list) idle &= ~p.split_axes();
